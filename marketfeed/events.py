@@ -1,0 +1,324 @@
+"""Every event a feed can deliver: the one place where a field's meaning and unit is written.
+
+All events share a head:
+
+- `venue`: who delivered it, as in `kraken`;
+- `symbol`: canonical name, as in `BTC-USD`; "" where the event is about a whole connection;
+- `ts_event`: the venue's clock, Unix nanoseconds UTC; 0 where it gives none;
+- `ts_recv`: our clock when the frame was read, Unix nanoseconds UTC;
+- `seq_local`: grows with each event of a feed: the only total order across venues.
+
+Prices are in the quote currency. Sizes are the venue's own numbers: `Instrument.size_unit` says of what.
+Numbers are `float`, or `Decimal` under `Feed(exact=True)`. JSON of an event carries `"kind"`.
+Loss is an event too, and stands before anything newer than what was lost.
+"""
+
+import re
+from collections.abc import Callable
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any, Generic, Literal
+
+import msgspec
+
+from .number import N
+
+Side = Literal["buy", "sell"]
+Cause = Literal["link lost", "sequence", "checksum", "malformed", "overflow", "crossed", "trade ids", "unsubscribed"]
+
+
+def _kind(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+class Head(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag=_kind, kw_only=True):
+    """What every event has; see the module's docstring."""
+
+    venue: str
+    symbol: str = ""
+    ts_event: int = 0
+    ts_recv: int = 0
+    seq_local: int = 0
+
+
+class Trade(Head, Generic[N], frozen=True, gc=False, kw_only=True):
+    """One match. `side` is the taker's; `id` is the venue's, as text, "" where it gives none."""
+
+    price: N
+    size: N
+    side: Side
+    id: str
+
+
+class Ticker(Head, Generic[N], frozen=True, gc=False, kw_only=True):
+    """Best prices, last price and volume; None is what this frame did not carry, never a remembered value.
+
+    `volume_24h` is in base units over the last 24 hours.
+    """
+
+    bid: N | None = None
+    bid_size: N | None = None
+    ask: N | None = None
+    ask_size: N | None = None
+    last: N | None = None
+    volume_24h: N | None = None
+
+
+class BookSnapshot(Head, Generic[N], frozen=True, gc=False, kw_only=True):
+    """A whole book: it opens an `epoch` and replaces all known before.
+
+    `bids` and `asks` are (price, size), best first. `seq` is the venue's number where it numbers each book, else 1.
+    `depth` is the levels a side the venue keeps true, 0 for all: beyond it nothing is known.
+    """
+
+    epoch: int
+    seq: int
+    prev_seq: int = 0
+    depth: int = 0
+    bids: tuple[tuple[N, N], ...]
+    asks: tuple[tuple[N, N], ...]
+
+
+class BookDelta(Head, Generic[N], frozen=True, gc=False, kw_only=True):
+    """Changes to a book, in order: (price, new size), size 0 removes the level.
+
+    `prev_seq` is the `seq` of the book event before it in the same `epoch`. Levels that a venue drops
+    because they left its depth window are removals here, so a book kept from these events is exact.
+    """
+
+    epoch: int
+    seq: int
+    prev_seq: int
+    bids: tuple[tuple[N, N], ...]
+    asks: tuple[tuple[N, N], ...]
+
+
+class Instrument(Head, Generic[N], frozen=True, gc=False, kw_only=True):
+    """What a market is; comes before its stream's first data and on change.
+
+    `native` is the venue's own name. `tick` and `lot` are the steps of price and size, None where unknown;
+    `price_digits` and `size_digits` the digits after the point the venue prints. `size_unit` says what a size counts;
+    `contract_size` is base units a contract (quote units where `inverse`). `status` is the venue's word.
+    """
+
+    native: str
+    base: str
+    quote: str
+    tick: N | None = None
+    lot: N | None = None
+    price_digits: int | None = None
+    size_digits: int | None = None
+    size_unit: Literal["base", "quote", "contract"] = "base"
+    contract_size: N | None = None
+    inverse: bool = False
+    trading: bool = True
+    status: str = ""
+
+    def as_floats(self) -> "Instrument[float]":
+        """The same instrument with `float` steps."""
+
+        def number(value: Any) -> float | None:
+            return None if value is None else float(value)
+
+        steps = {name: number(getattr(self, name)) for name in ("tick", "lot", "contract_size")}
+        plain: Any = msgspec.structs.replace(self, **steps)
+        same: Instrument[float] = plain
+        return same
+
+    def base_size(self, size: N, price: N) -> N:
+        """A size of this market in base units; `price` matters for quote-sized and inverse markets."""
+        held: Any = size  # arithmetic on N: float or Decimal, never both
+        if self.size_unit == "contract" and self.contract_size is not None:
+            held = held * self.contract_size
+        in_quote = self.size_unit == "quote" or (self.size_unit == "contract" and self.inverse)
+        base: N = held / price if in_quote else held
+        return base
+
+    def notional(self, size: N, price: N) -> N:
+        """The value of a size at a price, in quote units."""
+        base: Any = self.base_size(size, price)
+        value: N = base * price
+        return value
+
+    def round_price(self, price: N) -> N:
+        """The price on the nearest tick; itself where the tick is unknown."""
+        return _to_step(price, self.tick)
+
+    def round_size(self, size: N) -> N:
+        """The size on the nearest lot; itself where the lot is unknown."""
+        return _to_step(size, self.lot)
+
+
+def _to_step(value: N, step: N | None) -> N:
+    if step is None:
+        return value
+    # repr of a float is its shortest text, which is what the venue wrote: 0.1 steps stay 0.1 steps
+    exact = Decimal(str(step))
+    steps = (Decimal(str(value)) / exact).to_integral_value(ROUND_HALF_EVEN)
+    rounded: Any = type(value)
+    result: N = rounded(steps * exact)
+    return result
+
+
+class Connected(Head, frozen=True, gc=False, kw_only=True):
+    """A connection stands. `link` names it inside the feed; `attempt` counts tries since it last stood."""
+
+    link: str
+    attempt: int = 1
+
+
+class Disconnected(Head, frozen=True, gc=False, kw_only=True):
+    """A connection ended or could not be made; it is tried again in `retry_s` seconds.
+
+    `code` is the WebSocket close code (1006 where none came, 0 where it never stood), `status` the HTTP status of
+    a refused handshake, else 0.
+    """
+
+    link: str
+    code: int
+    reason: str
+    attempt: int = 0
+    status: int = 0
+    retry_s: float = 0.0
+
+
+class Subscribed(Head, frozen=True, gc=False, kw_only=True):
+    """The venue acknowledged a stream; data has yet to prove it."""
+
+    channel: str
+
+
+class Refused(Head, frozen=True, gc=False, kw_only=True):
+    """The venue will not serve a stream, in its own words (`reason`); the other streams go on."""
+
+    channel: str
+    reason: str
+
+
+class Gap(Head, frozen=True, gc=False, kw_only=True):
+    """Something is missing from a stream.
+
+    `from_seq` to `to_seq` are the first and last missing numbers (trade ids, book sequence), 0 where unknown;
+    `ts_from` to `ts_to` the receive times of the last event before and of the discovery, Unix nanoseconds.
+    `epoch` is the book's, 0 for other channels. `healed` says whether what was missing has been filled in.
+    """
+
+    channel: str
+    cause: Cause
+    epoch: int = 0
+    from_seq: int = 0
+    to_seq: int = 0
+    ts_from: int = 0
+    ts_to: int = 0
+    healed: bool = False
+    detail: str = ""
+
+
+class BookVoid(Head, frozen=True, gc=False, kw_only=True):
+    """A book is no longer trusted; this epoch is over. A `BookSnapshot` of the next epoch restores it."""
+
+    epoch: int
+    reason: str
+
+
+class Stale(Head, frozen=True, gc=False, kw_only=True):
+    """A stream has been silent past its deadline, or its venue says it is halted; it is being looked after."""
+
+    channel: str
+    reason: str
+
+
+class Recovered(Head, frozen=True, gc=False, kw_only=True):
+    """A stream that was stale, or whose connection was lost, flows again; a `Gap` before it says what is missing."""
+
+    channel: str
+
+
+class Lagged(Head, frozen=True, gc=False, kw_only=True):
+    """This consumer was too slow: `dropped` events were left out (or merged, under `conflate`).
+
+    `from_seq_local` to `to_seq_local` are the first and last of them.
+    """
+
+    policy: str
+    dropped: int
+    from_seq_local: int = 0
+    to_seq_local: int = 0
+
+
+class Malformed(Head, frozen=True, gc=False, kw_only=True):
+    """A frame could not be understood and was left out. `sample` is its beginning, escaped to plain ASCII."""
+
+    link: str
+    reason: str
+    size: int
+    sample: str
+
+
+class SchemaDrift(Head, frozen=True, gc=False, kw_only=True):
+    """The venue sends a kind of message we do not know; told once per kind and connection."""
+
+    link: str
+    what: str
+    sample: str
+
+
+class VenueStatus(Head, frozen=True, gc=False, kw_only=True):
+    """The venue speaks of itself: online, maintenance, shutdown, rate limits."""
+
+    status: str
+    detail: str = ""
+
+
+MarketEvent = Trade[N] | Ticker[N] | BookSnapshot[N] | BookDelta[N]
+LifeEvent = (
+    Connected
+    | Disconnected
+    | Subscribed
+    | Refused
+    | Gap
+    | BookVoid
+    | Stale
+    | Recovered
+    | Lagged
+    | Malformed
+    | SchemaDrift
+    | VenueStatus
+)
+Event = Trade[N] | Ticker[N] | BookSnapshot[N] | BookDelta[N] | Instrument[N] | LifeEvent
+
+MARKET_TYPES: tuple[type[Head], ...] = (Trade, Ticker, BookSnapshot, BookDelta)
+LIFE_TYPES: tuple[type[Head], ...] = (
+    Connected,
+    Disconnected,
+    Subscribed,
+    Refused,
+    Gap,
+    BookVoid,
+    Stale,
+    Recovered,
+    Lagged,
+    Malformed,
+    SchemaDrift,
+    VenueStatus,
+)
+EVENT_TYPES: tuple[type[Head], ...] = (*MARKET_TYPES, Instrument, *LIFE_TYPES)
+
+_CHANNELS: dict[type[Head], str] = {Trade: "trades", Ticker: "ticker", BookSnapshot: "book", BookDelta: "book"}
+
+
+def kind(event: Head) -> str:
+    """An event's name in JSON: `trade`, `book_delta`."""
+    return str(type(event).__struct_config__.tag)
+
+
+def channel_of(event: Head) -> str:
+    """The channel an event belongs to; "" where it is about a whole symbol or connection."""
+    found = _CHANNELS.get(type(event))
+    if found is None:
+        found = "book" if type(event) is BookVoid else getattr(event, "channel", "")
+    return found
+
+
+# numbers stay JSON numbers in exact mode too, with every digit: one contract for both modes
+encode_json: Callable[[Any], bytes] = msgspec.json.Encoder(decimal_format="number").encode
+"""An event as one line of JSON, without the line's end."""
