@@ -1,0 +1,1 @@
+"""One file a venue; `catalogue.py` finds them by name."""

@@ -1,0 +1,279 @@
+"""What a venue declares, and what its decoder may call. The whole interface between a venue's file and the rest.
+
+A venue's file holds one `Venue` record named `VENUE`. Floor 2 runs it without knowing its name.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Generic, Literal, Protocol
+
+from msgspec import Struct
+
+from ..counts import Counts
+from ..events import Instrument, Side
+from ..number import N, N_contra
+from ..subscriptions import Channel, Subscription
+
+Instruments = Mapping[str, Instrument[N]]
+"""Instruments of one venue by canonical symbol."""
+
+
+class Endpoints(Struct, frozen=True):
+    """Where a venue is: base URLs of its WebSocket and REST sides, without a trailing slash."""
+
+    ws: str
+    rest: str
+
+
+class Secret:
+    """A key or token that never prints itself; `reveal()` is for the wire alone."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+    __str__ = __repr__
+
+
+class Request(Struct, frozen=True):
+    """A REST call. `path` begins with "/" and is appended to the venue's REST base; `weight` is its cost there."""
+
+    path: str
+    method: str = "GET"
+    headers: Mapping[str, str | Secret] = {}
+    body: bytes = b""
+    weight: int = 1
+
+
+class Pace(Struct, frozen=True, kw_only=True):
+    """A venue's limits and rhythms, from its documents. Seconds, unless a name says otherwise."""
+
+    frames_per_s: float
+    """Frames we may send on one connection."""
+    subscriptions_per_link: int
+    symbols_per_frame: int = 100
+    """Subscriptions in one subscribe frame."""
+    frame_bytes: int = 32_768
+    connects: tuple[int, float]
+    """(n, seconds): connection attempts an address may make."""
+    rest: tuple[int, float]
+    """(weight, seconds): REST weight an address may spend."""
+    silence_s: float
+    """No frame and no pong for this long: the link is dead."""
+    ping_idle_s: float = 10.0
+    pong_wait_s: float = 5.0
+    ack_s: float = 5.0
+    first_data_s: float = 10.0
+    max_message: int = 16 * 2**20
+    """Bytes of the largest frame taken."""
+
+
+class BookRule(Struct, frozen=True, kw_only=True):
+    """How a venue's books are proven.
+
+    `snapshot`: whether it comes in the stream or over REST. `scope`: whether a hole voids that book alone or every
+    stream of the link. `numbered`: the venue numbers each book's updates with (first, last). `checksum`: given the
+    best levels' texts of both sides (`price digits + size digits`, best first), the venue's number.
+    """
+
+    snapshot: Literal["stream", "rest"]
+    scope: Literal["book", "link"] = "book"
+    numbered: bool = False
+    checksum: Callable[[Sequence[str], Sequence[str]], int] | None = None
+    checksum_levels: int = 10
+    depths: tuple[int, ...] = ()
+    """Depths the venue offers, shallowest first; empty where it only serves all."""
+
+    def offered(self, depth: int) -> int:
+        """The depth to ask for: the shallowest with `depth` levels, the deepest for 0; 0 where all come anyway."""
+        if not self.depths:
+            return 0
+        return next((d for d in self.depths if d >= depth > 0), self.depths[-1])
+
+
+class LinkPlan(Struct, frozen=True):
+    """One connection to make: its URL and what to ask for on it."""
+
+    url: str
+    subscriptions: tuple[Subscription, ...]
+    headers: Mapping[str, str] = {}
+    kind: str = ""
+    """Links of one kind are interchangeable: a stream may move between them."""
+
+
+class TradeSink(Protocol[N_contra]):
+    """Where a decoder puts trades of one stream."""
+
+    def trade(self, price: N_contra, size: N_contra, side: Side, number: int, ts_event: int, ts_recv: int) -> None:
+        """One new trade; `number` is the venue's id where ids of a market are consecutive integers."""
+
+    def seed(self, number: int, ts_recv: int) -> None:
+        """The newest id in a history that is not to be told: what follows it is new."""
+
+
+class TickerSink(Protocol[N_contra]):
+    """Where a decoder puts tickers of one stream; what a frame did not carry is None."""
+
+    def ticker(
+        self,
+        ts_event: int,
+        ts_recv: int,
+        *,
+        bid: N_contra | None = None,
+        bid_size: N_contra | None = None,
+        ask: N_contra | None = None,
+        ask_size: N_contra | None = None,
+        last: N_contra | None = None,
+        volume_24h: N_contra | None = None,
+    ) -> None: ...
+
+
+Levels = Sequence[tuple[N_contra, N_contra]]
+
+
+class BookSink(Protocol[N_contra]):
+    """Where a decoder puts what it hears of one book; the sink asks the venue's `BookRule` what to make of it."""
+
+    def snapshot(
+        self,
+        seq: int,
+        bids: Levels[N_contra],
+        asks: Levels[N_contra],
+        ts_event: int,
+        ts_recv: int,
+        proof: "Proof | None" = None,
+    ) -> None:
+        """A whole book as of `seq` (0 where the venue does not number)."""
+
+    def delta(
+        self,
+        first: int,
+        last: int,
+        bids: Levels[N_contra],
+        asks: Levels[N_contra],
+        ts_event: int,
+        ts_recv: int,
+        proof: "Proof | None" = None,
+    ) -> None:
+        """Changes numbered `first` to `last` (0, 0 where the venue does not number), to apply in order."""
+
+
+class Proof(Struct, frozen=True, gc=False):
+    """A venue's checksum and the texts of the levels that came with it, in the order of the levels."""
+
+    checksum: int
+    bid_texts: Sequence[str]
+    ask_texts: Sequence[str]
+
+
+class Port(Protocol[N_contra]):
+    """What a decoder may call besides its sinks. Each stream it serves is found by the venue's own name."""
+
+    @property
+    def trades(self) -> Mapping[str, TradeSink[N_contra]]:
+        """Sinks of trades."""
+
+    @property
+    def tickers(self) -> Mapping[str, TickerSink[N_contra]]:
+        """Sinks of tickers."""
+
+    @property
+    def books(self) -> Mapping[str, BookSink[N_contra]]:
+        """Sinks of books."""
+
+    def accepted(self, channel: Channel, native: str, depth: int = 0) -> None:
+        """The venue acknowledged a subscription; `depth` where it says which depth of a book it serves."""
+
+    def refused(self, channel: Channel, native: str, reason: str) -> None:
+        """The venue refused a subscription, in its own words."""
+
+    def dropped(self, channel: Channel, native: str) -> None:
+        """The venue acknowledged the end of a subscription."""
+
+    @property
+    def counts(self) -> Counts:
+        """Counters of this connection."""
+
+    def hole(self, reason: str) -> None:
+        """Frames of this link were lost: every stream on it is suspect (link scope)."""
+
+    def status(self, status: str, detail: str = "") -> None:
+        """The venue spoke of itself: `maintenance`, `online`, `shutdown`."""
+
+    def control(self) -> None:
+        """This frame was protocol talk (ack, heartbeat, pong), not data."""
+
+    def unasked(self, native: str) -> None:
+        """This frame is known to the venue and not asked of us: ignored. `native` is its market, "" if none."""
+
+    def drift(self, what: str, raw: bytes) -> None:
+        """This frame is of a kind we do not know: ignored, and told once a kind."""
+
+    def restart(self, reason: str) -> None:
+        """This connection should be replaced: the venue is about to close it, or it cannot be trusted."""
+
+
+class Decoder(Protocol):
+    """One connection's understanding of a venue; new for each connection, its state dies with it.
+
+    The session calls exactly one of `frame` for each data frame, and builds what to send with the rest.
+    """
+
+    def frame(self, raw: bytes, recv_ns: int) -> None:
+        """Understand one frame. Raises ValueError or RecursionError where it cannot: the frame is malformed."""
+
+    def suspects(self, raw: bytes) -> Sequence[str] | None:
+        """Native names whose books a malformed frame may have carried; None where it may be any."""
+
+    def subscribe(self, add: Sequence[tuple[Subscription, str]]) -> list[str]:
+        """Frames that subscribe to (subscription, native name) pairs."""
+
+    def unsubscribe(self, drop: Sequence[tuple[Subscription, str]]) -> list[str]:
+        """Frames that unsubscribe."""
+
+    def ping(self) -> str | None:
+        """A JSON ping for venues that want one in place of a protocol ping."""
+
+
+class RestBooks(Protocol):
+    """What a decoder has besides where its venue's `BookRule.snapshot` is "rest"."""
+
+    def book_request(self, native: str) -> Request:
+        """The REST snapshot of a book."""
+
+    def book_reply(self, native: str, body: bytes, recv_ns: int) -> None:
+        """Hand a REST snapshot to the book's sink. Raises ValueError where it is none."""
+
+
+class Context(Struct, Generic[N], frozen=True):
+    """What a decoder is made with: its port, the number type, instruments by native name."""
+
+    port: Port[N]
+    exact: bool
+    instruments: Mapping[str, Instrument[N]]
+
+
+class Venue(Struct, frozen=True, kw_only=True):
+    """One venue, declared. See docs/how-to/add-a-venue.md for the walk through."""
+
+    name: str
+    title: str
+    endpoints: Endpoints
+    pace: Pace
+    book: BookRule
+    decoder: Callable[[Context[Any]], Decoder]
+    plan: Callable[[Endpoints, Sequence[Subscription], Pace], list[LinkPlan]]
+    instruments_requests: Callable[[Sequence[str]], list[Request]]
+    """Requests that list the instruments for these canonical symbols; the last one lists all."""
+    instruments: Callable[[bytes], list[Instrument[Decimal]]]
+    """Instruments in a reply, sizes and steps as Decimal. Raises ValueError where it is not a list of them."""
+    first_data: frozenset[str] = frozenset()
+    """Channels whose first data comes at once (a snapshot): its absence is a fault, not a quiet market."""

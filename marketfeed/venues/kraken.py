@@ -1,0 +1,381 @@
+"""Kraken spot, WebSocket v2: trades, ticker, book with CRC32 on every update.
+
+Docs: docs.kraken.com/exchange/api-reference/spot-websocket-v2, .../guides/websockets/book-checksum-v2.
+Checked 2026-11-21.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Generic, Literal
+from urllib.parse import quote
+
+import msgspec
+import orjson
+from msgspec import Struct
+
+from ..events import Instrument
+from ..number import Int64, N, P, Price, S, Size, check_numbers, odd
+from ..subscriptions import Subscription
+from ..symbols import canonical
+from ._plan import one_host
+from ._rules import crc32_levels, level_text, rfc3339_ns
+from ._spec import BookRule, Context, Endpoints, LinkPlan, Pace, Proof, Request, Venue
+
+NAME = "kraken"
+# 150 connection attempts in 10 minutes by an address; about one public REST call a second; heartbeat each second
+PACE = Pace(frames_per_s=15, subscriptions_per_link=600, connects=(140, 600), rest=(1, 1.0), silence_s=10)
+BOOK = BookRule(snapshot="stream", checksum=crc32_levels, checksum_levels=10, depths=(10, 25, 100, 500, 1000))
+
+
+class WTrade(Struct, Generic[P]):
+    """{"symbol":"BTC/USD","side":"sell","price":4136.4,"qty":0.23374249,"ord_type":"limit","trade_id":10218208,
+    "timestamp":"2026-10-06T07:48:36.925533Z"}: `side` is the taker's."""
+
+    symbol: str
+    side: Literal["buy", "sell"]
+    price: P
+    qty: P
+    trade_id: Int64
+    timestamp: str
+
+
+class WTicker(Struct, Generic[S]):
+    """{"symbol":"BTC/USD","bid":105944.20,"bid_qty":2.5,"ask":105944.30,"ask_qty":3.2,"last":105899.4,
+    "volume":163.28908096,"vwap":105904.39279,"low":104711.0,...,"timestamp":"2026-10-25T09:30:59.123456Z"}"""
+
+    symbol: str
+    bid: S | None = None
+    bid_qty: S | None = None
+    ask: S | None = None
+    ask_qty: S | None = None
+    last: S | None = None
+    volume: S | None = None
+    timestamp: str = ""
+
+
+class WLevel(Struct):
+    """{"price":105944.20,"qty":0.136}: read as Decimal in both modes, for the checksum is over the digits."""
+
+    price: Decimal
+    qty: Decimal
+
+
+class WLevelChecked(Struct):
+    """The same, for the grammar and range of its numbers."""
+
+    price: Price
+    qty: Size
+
+
+class WBook(Struct):
+    """{"symbol":"BTC/USD","bids":[],"asks":[{"price":29431.1,"qty":0.0},{"price":29433.3,"qty":0.8}],
+    "checksum":3547452596,"timestamp":"2023-07-30T15:29:58.343415Z"}"""
+
+    symbol: str
+    bids: list[WLevel]
+    asks: list[WLevel]
+    checksum: Int64
+    timestamp: str = ""
+
+
+class WBookChecked(Struct):
+    """The same with checked numbers."""
+
+    bids: list[WLevelChecked]
+    asks: list[WLevelChecked]
+
+
+class WFrame(Struct):
+    """{"channel":"trade","type":"update","data":[...]}: data. {"method":"subscribe","success":true,...}: a reply."""
+
+    channel: str = ""
+    type: str = ""
+    data: msgspec.Raw = msgspec.Raw()
+    method: str = ""
+
+
+class WResult(Struct):
+    """{"channel":"book","depth":10,"snapshot":true,"symbol":"BTC/USD"}"""
+
+    channel: str = ""
+    symbol: str = ""
+    depth: int = 0
+
+
+class WReply(Struct):
+    """{"method":"subscribe","result":{...},"success":true,"req_id":1}: one for each symbol.
+
+    {"error":"Currency pair not supported XXX/USD","method":"subscribe","req_id":1,"success":false,"symbol":"XXX/USD"}
+    """
+
+    success: bool = True
+    result: WResult | None = None
+    error: str = ""
+    symbol: str = ""
+    req_id: int = 0
+
+
+class WSystem(Struct):
+    """{"system":"online","api_version":"v2","connection_id":6447481662169813000,"version":"2.0.10"}"""
+
+    system: str = ""
+
+
+_envelope = msgspec.json.Decoder(WFrame).decode
+_reply = msgspec.json.Decoder(WReply).decode
+_system = msgspec.json.Decoder(list[WSystem]).decode
+_book = msgspec.json.Decoder(list[WBook]).decode
+_book_checked = msgspec.json.Decoder(list[WBookChecked]).decode
+_trades = msgspec.json.Decoder(list[WTrade[Price]]).decode
+_trades_exact = msgspec.json.Decoder(list[WTrade[Decimal]]).decode
+_ticker = msgspec.json.Decoder(list[WTicker[Size]]).decode
+_ticker_exact = msgspec.json.Decoder(list[WTicker[Decimal]]).decode
+
+_WIRE = {"trades": "trade", "ticker": "ticker", "book": "book"}
+_CHANNEL: dict[str, Literal["trades", "ticker", "book"]] = {"trade": "trades", "ticker": "ticker", "book": "book"}
+_UNASKED = frozenset({"ohlc", "instrument", "level3", "executions", "balances"})
+
+
+class Decoder(Generic[N]):
+    """One connection to Kraken; see `_spec.Decoder`."""
+
+    def __init__(self, context: Context[N]) -> None:
+        self._port = context.port
+        self._exact = context.exact
+        self._instruments = context.instruments
+        self._requests: dict[int, tuple[str, list[str]]] = {}
+        self._req_id = 0
+
+    def frame(self, raw: bytes, recv_ns: int) -> None:
+        """See `_spec.Decoder`."""
+        if odd(raw):
+            check_numbers(raw)
+        frame = _envelope(raw)
+        channel = frame.channel
+        if channel == "book":
+            self._on_book(frame.type == "snapshot", frame.data, recv_ns)
+        elif channel == "trade":
+            self._on_trades(frame.type == "snapshot", frame.data, recv_ns)
+        elif channel == "ticker":
+            self._on_ticker(frame.data, recv_ns)
+        elif channel == "heartbeat" or frame.method == "pong":
+            self._port.control()
+        elif channel == "status":
+            self._port.control()
+            for system in _system(frame.data):
+                self._port.status(system.system)
+        elif frame.method:
+            self._port.control()
+            self._on_reply(frame.method, _reply(raw))
+        elif channel in _UNASKED:
+            self._port.unasked("")
+        elif channel:
+            self._port.drift(channel, raw)
+        else:
+            raise ValueError("neither a channel nor a method")
+
+    def _on_trades(self, history: bool, data: msgspec.Raw, recv_ns: int) -> None:
+        trades: list[WTrade[Any]] = _trades(data)
+        if self._exact:
+            trades = _trades_exact(data)
+        for t in trades:
+            sink = self._port.trades.get(t.symbol)
+            if sink is None:
+                self._port.unasked(t.symbol)
+                return
+            if history:
+                sink.seed(t.trade_id, recv_ns)
+            else:
+                sink.trade(t.price, t.qty, t.side, t.trade_id, rfc3339_ns(t.timestamp), recv_ns)
+
+    def _on_ticker(self, data: msgspec.Raw, recv_ns: int) -> None:
+        tickers: list[WTicker[Any]] = _ticker(data)
+        if self._exact:
+            tickers = _ticker_exact(data)
+        for t in tickers:
+            sink = self._port.tickers.get(t.symbol)
+            if sink is None:
+                self._port.unasked(t.symbol)
+                return
+            sink.ticker(
+                rfc3339_ns(t.timestamp) if t.timestamp else 0,
+                recv_ns,
+                bid=t.bid,
+                bid_size=t.bid_qty,
+                ask=t.ask,
+                ask_size=t.ask_qty,
+                last=t.last,
+                volume_24h=t.volume,
+            )
+
+    def _on_book(self, snapshot: bool, data: msgspec.Raw, recv_ns: int) -> None:
+        _book_checked(data)
+        for b in _book(data):
+            sink = self._port.books.get(b.symbol)
+            if sink is None:
+                self._port.unasked(b.symbol)
+                return
+            ts_event = rfc3339_ns(b.timestamp) if b.timestamp else 0
+            bids, bid_texts = self._levels(b.symbol, b.bids)
+            asks, ask_texts = self._levels(b.symbol, b.asks)
+            proof = Proof(b.checksum, bid_texts, ask_texts)
+            if snapshot:
+                sink.snapshot(0, bids, asks, ts_event, recv_ns, proof)
+            else:
+                sink.delta(0, 0, bids, asks, ts_event, recv_ns, proof)
+
+    def _levels(self, native: str, levels: list[WLevel]) -> tuple[list[tuple[N, N]], list[str]]:
+        """Levels in the feed's numbers, and their checksum texts: at the pair's precision, as sent where unknown."""
+        known = self._instruments.get(native)
+        price_digits = known.price_digits if known else None
+        size_digits = known.size_digits if known else None
+        texts = [level_text(_fixed(v.price, price_digits), _fixed(v.qty, size_digits)) for v in levels]
+        pairs: list[Any] = [(v.price, v.qty) if self._exact else (float(v.price), float(v.qty)) for v in levels]
+        return pairs, texts
+
+    def _on_reply(self, method: str, reply: WReply) -> None:
+        asked, natives = self._requests.get(reply.req_id, ("", []))
+        wire = reply.result.channel if reply.result else asked
+        native = (reply.result.symbol if reply.result else "") or reply.symbol
+        channel = _CHANNEL.get(wire)
+        if channel is None:
+            return
+        # an error that names no symbol is about all of its request
+        for name in [native] if native else natives:
+            if method == "unsubscribe":
+                self._port.dropped(channel, name)
+            elif reply.success or "already subscribed" in reply.error.lower():
+                self._port.accepted(channel, name, reply.result.depth if reply.result else 0)
+            else:
+                self._port.refused(channel, name, reply.error)
+
+    def suspects(self, raw: bytes) -> Sequence[str] | None:
+        """See `_spec.Decoder`."""
+        try:
+            frame = _envelope(raw)
+            if frame.channel != "book":
+                return ()
+            return [row["symbol"] for row in msgspec.json.decode(frame.data)]
+        except (ValueError, RecursionError, KeyError, TypeError):
+            return None
+
+    def subscribe(self, add: Sequence[tuple[Subscription, str]]) -> list[str]:
+        """See `_spec.Decoder`."""
+        return self._requests_for("subscribe", add)
+
+    def unsubscribe(self, drop: Sequence[tuple[Subscription, str]]) -> list[str]:
+        """See `_spec.Decoder`; the depth of a book must match."""
+        return self._requests_for("unsubscribe", drop)
+
+    def _requests_for(self, method: str, about: Sequence[tuple[Subscription, str]]) -> list[str]:
+        groups: dict[tuple[str, int], list[str]] = {}
+        for subscription, native in about:
+            depth = BOOK.offered(subscription.depth) if subscription.channel == "book" else 0
+            groups.setdefault((_WIRE[subscription.channel], depth), []).append(native)
+        frames = []
+        for (channel, depth), natives in groups.items():
+            self._req_id += 1
+            self._requests[self._req_id] = (channel, natives)
+            params: dict[str, Any] = {"channel": channel, "symbol": natives}
+            if channel == "book":
+                params["depth"] = depth
+            elif channel == "ticker":
+                params["event_trigger"] = "bbo"
+            if method == "subscribe":
+                params["snapshot"] = channel != "trade"
+            frames.append(orjson.dumps({"method": method, "params": params, "req_id": self._req_id}).decode())
+        return frames
+
+    def ping(self) -> str | None:
+        """See `_spec.Decoder`; Kraken counts a JSON ping as activity."""
+        self._req_id += 1
+        return f'{{"method":"ping","req_id":{self._req_id}}}'
+
+
+def _fixed(number: Decimal, digits: int | None) -> str:
+    return f"{number:f}" if digits is None else f"{number:.{digits}f}"
+
+
+class WPair(Struct):
+    """{"altname":"XBTUSD","wsname":"XBT/USD","base":"XXBT","quote":"ZUSD","pair_decimals":1,"lot_decimals":8,
+    "tick_size":"0.1","ordermin":"0.0001","status":"online",...}"""
+
+    wsname: str = ""
+    pair_decimals: int = 0
+    lot_decimals: int = 0
+    tick_size: Decimal | None = None
+    status: str = ""
+
+
+class WPairs(Struct):
+    """{"error":[],"result":{"XXBTZUSD":{...}}}; HTTP 200 even on errors."""
+
+    error: list[str] = []
+    result: dict[str, WPair] = {}
+
+
+_pairs = msgspec.json.Decoder(WPairs).decode
+# REST still writes the codes of v1; v2 streams, and people, write these
+_MODERN = {"XBT": "BTC", "XDG": "DOGE"}
+_OLD = {modern: old for old, modern in _MODERN.items()}
+
+
+def instruments_requests(symbols: Sequence[str]) -> list[Request]:
+    """AssetPairs of these symbols, then all."""
+    names = ["/".join(_OLD.get(part, part) for part in symbol.split("-")) for symbol in symbols]
+    return [
+        Request(f"/0/public/AssetPairs?pair={quote(','.join(names), safe='')}"),
+        Request("/0/public/AssetPairs"),
+    ]
+
+
+def instruments(body: bytes) -> list[Instrument[Decimal]]:
+    """Instruments of an AssetPairs reply; dark pools (`.d`) have no wsname of their own and are left out."""
+    reply = _pairs(body)
+    if reply.error:
+        raise ValueError(", ".join(reply.error))
+    found = []
+    for name, pair in reply.result.items():
+        base, slash, counter = pair.wsname.partition("/")
+        if not slash or name.endswith(".d"):
+            continue
+        base, counter = _MODERN.get(base, base), _MODERN.get(counter, counter)
+        try:
+            symbol = canonical(base, counter)
+        except ValueError:
+            continue  # a name that no text may carry (P33)
+        found.append(
+            Instrument(
+                venue=NAME,
+                symbol=symbol,
+                native=f"{base}/{counter}",
+                base=base,
+                quote=counter,
+                tick=pair.tick_size or Decimal(1).scaleb(-pair.pair_decimals),
+                lot=Decimal(1).scaleb(-pair.lot_decimals),
+                price_digits=pair.pair_decimals,
+                size_digits=pair.lot_decimals,
+                trading=pair.status == "online",
+                status=pair.status,
+            )
+        )
+    return found
+
+
+def plan(endpoints: Endpoints, wanted: Sequence[Subscription], pace: Pace) -> list[LinkPlan]:
+    """One URL for everything."""
+    return one_host(endpoints.ws, wanted, pace)
+
+
+VENUE = Venue(
+    name=NAME,
+    title="Kraken",
+    endpoints=Endpoints(ws="wss://ws.kraken.com/v2", rest="https://api.kraken.com"),
+    pace=PACE,
+    book=BOOK,
+    decoder=Decoder,
+    plan=plan,
+    instruments_requests=instruments_requests,
+    instruments=instruments,
+    first_data=frozenset({"ticker", "book"}),
+)
