@@ -1,0 +1,250 @@
+"""The subscription desk of one connection: what is asked, acknowledged, flowing, and when to ask again.
+
+    queued ──frame sent──▶ asked ──ack──▶ acked ──first data──▶ flowing
+      ▲                      │ no ack in time, 3 tries            │
+      └──────────────────────┴───────── dropping ◀── ask again ───┘
+                                           │ unsubscribed
+                                           ▼
+                                          gone              (refused is an end too)
+
+An unsubscribe goes out first and is awaited (5 s at most) before the same stream is asked for again (P27, P28).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+from .events import Recovered, Refused, Stale, Subscribed
+from .pace import SECOND, Quota
+from .streams import Stream
+from .subscriptions import Channel, Subscription
+from .venues._spec import Decoder, Pace
+
+State = Literal["queued", "asked", "acked", "flowing", "dropping", "refused"]
+TRIES = 3
+RETRY_S = 30.0
+
+Key = tuple[Channel, str]
+
+
+class Entry:
+    """One subscription on this connection. `since` is when its state began (mono_ns), `seen` the events told before."""
+
+    __slots__ = (
+        "acked",
+        "again",
+        "native",
+        "reason",
+        "seen",
+        "since",
+        "stale",
+        "state",
+        "stream",
+        "subscription",
+        "tries",
+    )
+
+    def __init__(self, subscription: Subscription, native: str, stream: Stream) -> None:
+        self.subscription = subscription
+        self.native = native
+        self.stream = stream
+        self.state: State = "queued"
+        self.since = 0
+        self.seen = stream.events
+        self.tries = 0
+        self.stale = False
+        self.again = False
+        self.acked = False
+        self.reason = ""
+
+    @property
+    def key(self) -> Key:
+        """(channel, native name)."""
+        return (self.subscription.channel, self.native)
+
+    def __repr__(self) -> str:
+        return f"<{self.subscription.name} {self.state}>"
+
+
+class Desk:
+    """Keeps a connection's subscriptions true to what is wanted, at the venue's pace.
+
+    `send` takes a frame; `gone` is told when an unsubscribe is done. `busy` says that a tick is wanted soon.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        pace: Pace,
+        snapshots: frozenset[str],
+        send: Callable[[str], None],
+        gone: Callable[[Entry], None],
+    ) -> None:
+        self.entries: dict[Key, Entry] = {}
+        self._decoder = decoder
+        self._pace = pace
+        self._snapshots = snapshots
+        self._send = send
+        self._gone = gone
+        self._quota = Quota(pace.frames_per_s, 1.0)
+        self._out: list[tuple[str, tuple[Entry, ...]]] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being waited for."""
+        return bool(self._out) or any(e.state != "flowing" and e.state != "refused" for e in self.entries.values())
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Want these from now on."""
+        for entry in entries:
+            known = self.entries.get(entry.key)
+            if known is None:
+                self.entries[entry.key] = entry
+            elif known.state == "dropping":
+                known.again = True
+
+    def drop(self, keys: Iterable[Key], now: int) -> None:
+        """Want these no more."""
+        leaving: list[Entry] = []
+        for key in keys:
+            entry = self.entries.get(key)
+            if entry is None:
+                continue
+            entry.again = False
+            if entry.state in ("queued", "refused"):
+                self._forget(entry)
+            elif entry.state != "dropping":
+                leaving.append(entry)
+        self._leave(leaving, now)
+
+    def renew(self, key: Key) -> None:
+        """Unsubscribe and subscribe again, for a new snapshot; harmless while that is under way."""
+        entry = self.entries.get(key)
+        if entry is not None and entry.state in ("acked", "flowing"):
+            entry.state = "dropping"
+            entry.again = True
+            entry.since = -1  # the unsubscribe goes out with the next tick
+
+    def accepted(self, key: Key, recv_ns: int) -> None:
+        """The venue acknowledged; data has yet to come."""
+        entry = self.entries.get(key)
+        if entry is not None and not entry.acked and entry.state in ("asked", "flowing"):
+            entry.acked = True
+            if entry.state == "asked":
+                entry.state = "acked"
+                entry.since = 0
+            entry.stream.tell(Subscribed, recv_ns, channel=entry.subscription.channel)
+
+    def refused(self, key: Key, reason: str, recv_ns: int) -> None:
+        """The venue will not serve this one; it is not asked again on this connection."""
+        entry = self.entries.get(key)
+        if entry is not None and entry.state == "asked":
+            entry.state = "refused"
+            entry.reason = reason
+            entry.stream.tell(Refused, recv_ns, channel=entry.subscription.channel, reason=reason)
+
+    def dropped(self, key: Key) -> None:
+        """The venue acknowledged an unsubscribe."""
+        entry = self.entries.get(key)
+        if entry is None or entry.state != "dropping" or entry.since < 0:
+            return
+        if entry.again:
+            self._requeue(entry)
+        else:
+            self._forget(entry)
+
+    def tick(self, now: int, recv_ns: int) -> int | None:
+        """Do what is due; returns when to be called again, None where nothing is waited for."""
+        self._leave([e for e in self.entries.values() if e.state == "dropping" and e.since < 0], now)
+        for entry in list(self.entries.values()):
+            self._look(entry, now, recv_ns)
+        self._ask([e for e in self.entries.values() if e.state == "queued" and e.since <= now])
+        while self._out:
+            at = self._quota.peek(now)
+            if at > now:
+                return at
+            self._quota.reserve(1, now)
+            frame, about = self._out.pop(0)
+            for entry in about:
+                entry.since = now
+            self._send(frame)
+        return now + SECOND // 4 if self.busy else None
+
+    def _look(self, entry: Entry, now: int, recv_ns: int) -> None:
+        """Judge one entry against its deadline."""
+        pace = self._pace
+        if entry.state == "dropping" and 0 < entry.since <= now - int(pace.ack_s * SECOND):
+            if entry.again:
+                self._requeue(entry)
+            else:
+                self._forget(entry)
+            return
+        if entry.state in ("asked", "acked") and entry.stream.events > entry.seen:
+            self._flows(entry, recv_ns)
+        elif entry.state == "asked" and 0 < entry.since <= now - int(pace.ack_s * SECOND):
+            self._again(entry, now, recv_ns, "no acknowledgement")
+        elif entry.state == "acked":
+            if not entry.since:
+                entry.since = now
+            elif entry.since <= now - int(pace.first_data_s * SECOND):
+                if entry.subscription.channel in self._snapshots:
+                    self._again(entry, now, recv_ns, "acknowledged, but no data")
+                elif not entry.stale:
+                    entry.stale = True
+                    reason = f"no data in {pace.first_data_s:g} s since the acknowledgement; the market may be quiet"
+                    entry.stream.tell(Stale, recv_ns, channel=entry.subscription.channel, reason=reason)
+
+    def _flows(self, entry: Entry, recv_ns: int) -> None:
+        entry.state = "flowing"
+        entry.tries = 0
+        if entry.stale:
+            entry.stale = False
+            entry.stream.tell(Recovered, recv_ns, channel=entry.subscription.channel)
+
+    def _again(self, entry: Entry, now: int, recv_ns: int, reason: str) -> None:
+        """A deadline passed: ask again, three times at once, then slowly and with a `Stale`."""
+        entry.tries += 1
+        if entry.tries < TRIES:
+            self._requeue(entry)
+            return
+        if not entry.stale:
+            entry.stale = True
+            reason = f"{reason} after {TRIES} tries"
+            entry.stream.tell(Stale, recv_ns, channel=entry.subscription.channel, reason=reason)
+        self._requeue(entry, now + int(RETRY_S * SECOND))
+
+    def _requeue(self, entry: Entry, at: int = 0) -> None:
+        entry.state = "queued"
+        entry.again = False
+        entry.acked = False
+        entry.since = at
+        entry.seen = entry.stream.events
+
+    def _forget(self, entry: Entry) -> None:
+        self.entries.pop(entry.key, None)
+        self._gone(entry)
+
+    def _ask(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            entry.state = "asked"
+            entry.since = 0
+        self._queue(entries, self._decoder.subscribe)
+
+    def _leave(self, entries: Sequence[Entry], now: int) -> None:
+        for entry in entries:
+            entry.state = "dropping"
+            entry.since = now
+        self._queue(entries, self._decoder.unsubscribe)
+
+    def _queue(
+        self, entries: Sequence[Entry], build: Callable[[Sequence[tuple[Subscription, str]]], list[str]]
+    ) -> None:
+        step = self._pace.symbols_per_frame
+        by_channel: dict[str, list[Entry]] = {}
+        for entry in entries:
+            by_channel.setdefault(entry.subscription.channel, []).append(entry)
+        for same in by_channel.values():
+            for i in range(0, len(same), step):
+                part = same[i : i + step]
+                frames = build([(e.subscription, e.native) for e in part])
+                for frame in frames:
+                    self._out.append((frame, tuple(part)))

@@ -1,0 +1,120 @@
+"""Delays and quotas as pure counters: time and dice are arguments. All times are nanoseconds of one monotonic clock."""
+
+from collections import deque
+
+from .venues._spec import Pace
+
+SECOND = 1_000_000_000
+
+
+class Quota:
+    """At most `amount` in any window of `seconds`; reservations are served in the order they are made."""
+
+    __slots__ = ("_amount", "_blocked_until", "_log", "_sum", "_window")
+
+    def __init__(self, amount: float, seconds: float) -> None:
+        self._amount = amount
+        self._window = int(seconds * SECOND)
+        self._log: deque[tuple[int, float]] = deque()
+        self._sum = 0.0
+        self._blocked_until = 0
+
+    def reserve(self, weight: float, now: int) -> int:
+        """The time at which `weight` may be spent, at or after `now`; it counts as spent then.
+
+        More than the whole quota at once is let through when nothing else is in the window.
+        """
+        at = max(now, self._blocked_until, self._log[-1][0] if self._log else 0)
+        while self._log:
+            when, spent = self._log[0]
+            if when + self._window > at:
+                if self._sum + weight <= self._amount:
+                    break
+                at = when + self._window
+            self._log.popleft()
+            self._sum -= spent
+        self._log.append((at, weight))
+        self._sum += weight
+        return at
+
+    def peek(self, now: int) -> int:
+        """When one unit could be spent, without spending it."""
+        at = max(now, self._blocked_until, self._log[-1][0] if self._log else 0)
+        spent = self._sum
+        for when, weight in self._log:
+            if when + self._window <= at:
+                spent -= weight
+            elif spent + 1 > self._amount:
+                at = when + self._window
+                spent -= weight
+            else:
+                break
+        return at
+
+    def block(self, until: int) -> None:
+        """Nothing may be spent before `until`: the venue said so."""
+        self._blocked_until = max(self._blocked_until, until)
+
+    @property
+    def blocked_until(self) -> int:
+        """When the venue lets us go on; 0 where it never stopped us."""
+        return self._blocked_until
+
+
+class Budget:
+    """What one address may do at one venue; shared by all its drivers.
+
+    Every fetch, connect and frame is asked for here first. A Retry-After blocks fetches and connects alike.
+    """
+
+    def __init__(self, pace: Pace) -> None:
+        self._rest = Quota(*pace.rest)
+        self._connects = Quota(*pace.connects)
+
+    def fetch_at(self, weight: int, now: int) -> int:
+        """When a REST call of this weight may go."""
+        return self._rest.reserve(weight, now)
+
+    def connect_at(self, now: int) -> int:
+        """When the next connection attempt may go."""
+        return self._connects.reserve(1, now)
+
+    def retry_after(self, seconds: float, now: int, dice: float) -> int:
+        """The venue sent us away for `seconds`; returns when we may come back.
+
+        `dice` (0 to 1) spreads the return over up to a tenth more, at most 10 s.
+        """
+        until = now + int((seconds + dice * min(10.0, 0.1 * seconds + 0.05)) * SECOND)
+        self._rest.block(until)
+        self._connects.block(until)
+        return until
+
+
+class Backoff:
+    """Delays between attempts: full jitter over 0.25 s, doubling up to 15 s; reset only by 30 s of success.
+
+    A success that does not last does not reset it, so a venue that accepts and then cuts is not hammered (D1).
+    """
+
+    FIRST_S = 0.25
+    CAP_S = 15.0
+    RESET_S = 30.0
+
+    __slots__ = ("_up_since", "attempt")
+
+    def __init__(self) -> None:
+        self.attempt = 0
+        self._up_since: int | None = None
+
+    def up(self, now: int) -> None:
+        """The connection stands."""
+        self._up_since = now
+
+    def down(self, now: int, dice: float) -> int:
+        """The attempt or connection ended; returns the delay before the next. `dice` is from 0 to 1."""
+        if self._up_since is not None and now - self._up_since >= self.RESET_S * SECOND:
+            self.attempt = 0
+        self._up_since = None
+        ceiling = min(self.CAP_S, self.FIRST_S * 2.0 ** min(self.attempt, 16))
+        self.attempt += 1
+        return int(dice * ceiling * SECOND)

@@ -1,0 +1,337 @@
+"""`Session`: one connection's conversation with a venue, without socket, clock, dice or log.
+
+The driver feeds it what happened (`on_open`, `on_frame`, `on_reply`, `on_failure`, `on_pong`, `on_tick`, `change`,
+`on_close`); events leave through the streams' outlet, work to do is left in `commands`. Nothing a venue sends can
+raise: bad input becomes `Malformed`, and what it may have damaged is doubted. A session serves one connection; the
+next one gets a new session. `recv_ns` is Unix time, for stamping; `mono_ns` the monotonic clock, for deadlines.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, cast
+
+from .commands import Close, Command, Fetch, Ping, Send
+from .counts import Counts
+from .desk import Desk, Entry
+from .events import Connected, Disconnected, Head, Instrument, Malformed, SchemaDrift, VenueStatus
+from .number import N
+from .pace import SECOND
+from .streams import BookStream, Streams, TickerStream, TradeStream
+from .subscriptions import Channel, Subscription
+from .sync import BookSync
+from .text import escaped
+from .venues._spec import Context, LinkPlan, RestBooks, Venue
+
+SAMPLE = 200
+MAX_REFETCH_S = 30.0
+MAX_RESYNCS = 3
+"""New snapshots of one book asked for on one connection within a minute; more make a new connection (kraken.md 6)."""
+
+
+class Session(Generic[N]):
+    """See the module's docstring. It is also the `Port` of its decoder.
+
+    `commands` is done and cleared by the driver; `deadline` is the mono_ns at which `on_tick` wants to be called, 0
+    for at once.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        plan: LinkPlan,
+        streams: Streams[N],
+        instruments: Mapping[str, Instrument[N]],
+        *,
+        link: str,
+        exact: bool = False,
+        max_resyncs: int = MAX_RESYNCS,
+    ) -> None:
+        self.venue = venue
+        self.link = link
+        self.commands: list[Command] = []
+        self.deadline = 0
+        self.counts = Counts()
+        self.trades: dict[str, TradeStream[N]] = {}
+        self.tickers: dict[str, TickerStream[N]] = {}
+        self.books: dict[str, BookSync[N]] = {}
+        self._streams = streams
+        self._plan = plan
+        self._instruments = instruments
+        self._natives = {i.native: i for i in instruments.values()}
+        self._decoder = venue.decoder(Context(port=self, exact=exact, instruments=self._natives))
+        self._frame = self._decoder.frame
+        self._rest_books = cast(RestBooks, self._decoder)
+        self._desk = Desk(
+            self._decoder, venue.pace, venue.first_data, lambda frame: self.commands.append(Send(frame)), self._gone
+        )
+        self._recv_ns = 0
+        self._mono_ns = 0
+        self._looked = (0, 0)
+        self._pongs = 0
+        self._alive_at = 0
+        self._pinged_at = 0
+        self._fetching: dict[str, int] = {}
+        self._tries: dict[str, int] = {}
+        self._later: dict[str, int] = {}
+        self._resyncs: dict[str, list[int]] = {}
+        self._max_resyncs = max_resyncs
+        self._tokens = 0
+        self._drifts: set[str] = set()
+        self._closing = False
+
+    def on_open(self, mono_ns: int, recv_ns: int, attempt: int = 1) -> None:
+        """Connected: tell it, and ask for what is wanted at the venue's pace."""
+        self._recv_ns = recv_ns
+        self._alive_at = self._mono_ns = mono_ns
+        self._tell(Connected, link=self.link, attempt=attempt)
+        self.change(self._plan.subscriptions, (), mono_ns)
+        self.on_tick(mono_ns, recv_ns)
+
+    def on_frame(self, raw: bytes, recv_ns: int) -> None:
+        """One whole data frame. Hot: no clock, no log, no await."""
+        self.counts.frames += 1
+        self._recv_ns = recv_ns
+        try:
+            self._frame(raw, recv_ns)
+        except (ValueError, RecursionError, ArithmeticError) as exc:
+            self._malformed(raw, exc)
+
+    def on_reply(self, token: int, status: int, body: bytes, recv_ns: int, mono_ns: int) -> None:
+        """Answer to `Fetch(token)`; one that nobody waits for any more is ignored (I8)."""
+        native = next((n for n, t in self._fetching.items() if t == token), None)
+        if native is None:
+            return
+        self._recv_ns = recv_ns
+        self._mono_ns = mono_ns
+        del self._fetching[native]
+        sync = self.books.get(native)
+        if sync is None:
+            return
+        if status != 200:
+            self._refetch(native, mono_ns)
+            return
+        self._tries[native] = self._tries.get(native, 0) + 1
+        try:
+            self._rest_books.book_reply(native, body, recv_ns)
+        except (ValueError, RecursionError, ArithmeticError) as exc:
+            self._tell_malformed(body, f"REST snapshot of {escaped(native, 40)}: {_words(exc)}")
+            self._refetch(native, mono_ns)
+            return
+        if sync.state in ("live", "joining"):
+            self._tries.pop(native, None)
+
+    def on_failure(self, token: int, mono_ns: int) -> None:
+        """The fetch failed before an answer came; it is asked again after a growing delay."""
+        for native, open_token in self._fetching.items():
+            if open_token == token:
+                del self._fetching[native]
+                self._refetch(native, mono_ns)
+                break
+
+    def on_pong(self) -> None:
+        """A pong, or the venue's own ping: the connection lives."""
+        self._pongs += 1
+
+    def on_tick(self, mono_ns: int, recv_ns: int) -> bool:
+        """Do what is due; returns whether anything was done."""
+        before = len(self.commands)
+        self._mono_ns = mono_ns
+        self._recv_ns = recv_ns
+        due = [native for native, at in self._later.items() if at <= mono_ns]
+        for native in due:
+            del self._later[native]
+            self._fetch(native)
+        soon = self._desk.tick(mono_ns, recv_ns)
+        look = self._look_alive(mono_ns)
+        self.deadline = min([t for t in (soon, look, *self._later.values()) if t is not None])
+        return len(self.commands) > before
+
+    def change(self, add: Sequence[Subscription], drop: Sequence[Subscription], mono_ns: int) -> None:
+        """Change what is wanted while connected; a symbol without an instrument is the caller's mistake."""
+        entries = []
+        for subscription in add:
+            entry = Entry(subscription, self._instruments[subscription.symbol].native, self._streams.get(subscription))
+            entries.append(entry)
+            self._open_sink(entry)
+        self._desk.add(entries)
+        leaving = [(s.channel, self._instruments[s.symbol].native) for s in drop]
+        for channel, native in leaving:
+            self._sinks(channel).pop(native, None)
+        self._desk.drop(leaving, mono_ns)
+        self.deadline = 0
+
+    def on_close(self, code: int, reason: str, recv_ns: int, *, retry_s: float = 0.0, attempt: int = 0) -> None:
+        """The connection is gone: tell it, then what it costs each stream."""
+        self._recv_ns = recv_ns
+        self._tell(Disconnected, link=self.link, code=code, reason=reason, retry_s=retry_s, attempt=attempt)
+        why = f"link lost: {reason}"
+        for sync in self.books.values():
+            sync.lost(why, recv_ns)
+        for stream in (*self.trades.values(), *self.tickers.values()):
+            stream.lost("link lost", recv_ns, reason)
+
+    def waiting(self) -> dict[str, str]:
+        """Streams of this link that do not flow yet, and what each waits for."""
+        found = {}
+        for entry in self._desk.entries.values():
+            name = entry.subscription.name
+            if entry.state == "refused":
+                found[name] = f"refused: {entry.reason}"
+            elif isinstance(entry.stream, BookStream):
+                if not entry.stream.view.live:
+                    found[name] = f"book is {self.books[entry.native].state}, subscription {entry.state}"
+            elif entry.stream.events <= entry.seen and (
+                entry.state in ("queued", "asked") or entry.subscription.channel in self.venue.first_data
+            ):
+                found[name] = f"subscription {entry.state}"
+        return found
+
+    def accepted(self, channel: Channel, native: str, depth: int = 0) -> None:
+        """See `Port`; a depth the venue grants is the one the book is kept at."""
+        if depth and native in self.books:
+            self.books[native].depth = depth
+        self._desk.accepted((channel, native), self._recv_ns)
+
+    def refused(self, channel: Channel, native: str, reason: str) -> None:
+        """See `Port`."""
+        self._desk.refused((channel, native), escaped(reason, SAMPLE), self._recv_ns)
+
+    def dropped(self, channel: Channel, native: str) -> None:
+        """See `Port`."""
+        self._desk.dropped((channel, native))
+        self.deadline = 0
+
+    def hole(self, reason: str) -> None:
+        """See `Port`."""
+        for sync in list(self.books.values()):
+            sync.doubt("sequence", reason, self._recv_ns)
+        for stream in (*self.trades.values(), *self.tickers.values()):
+            stream.lost("sequence", self._recv_ns, reason)
+
+    def status(self, status: str, detail: str = "") -> None:
+        """See `Port`."""
+        self._tell(VenueStatus, status=escaped(status, 40), detail=escaped(detail, SAMPLE))
+
+    def restart(self, reason: str) -> None:
+        """See `Port`."""
+        self._close(reason)
+
+    def control(self) -> None:
+        """See `Port`."""
+        self.counts.control += 1
+
+    def unasked(self, native: str) -> None:
+        """See `Port`."""
+        self.counts.ignored += 1
+        if native not in self._natives:
+            self.counts.unknown_symbols += 1
+
+    def drift(self, what: str, raw: bytes) -> None:
+        """See `Port`."""
+        self.counts.ignored += 1
+        what = escaped(what, 60)
+        if what not in self._drifts and len(self._drifts) < 100:
+            self._drifts.add(what)
+            self._tell(SchemaDrift, link=self.link, what=what, sample=_sample(raw))
+
+    def _tell(self, kind: type[Head], **fields: Any) -> None:
+        outlet = self._streams.outlet
+        outlet.emit(kind(venue=self.venue.name, ts_recv=self._recv_ns, seq_local=outlet.number(), **fields))
+
+    def _sinks(self, channel: Channel) -> dict[str, Any]:
+        sinks: dict[str, dict[str, Any]] = {"trades": self.trades, "ticker": self.tickers, "book": self.books}
+        return sinks[channel]
+
+    def _open_sink(self, entry: Entry) -> None:
+        stream, channel = entry.stream, entry.subscription.channel
+        if isinstance(stream, BookStream):
+            if entry.native not in self.books:
+                rule, depth = self.venue.book, entry.subscription.depth
+                limit = 4 * self.venue.pace.max_message
+                self.books[entry.native] = BookSync(
+                    rule, stream, entry.native, rule.offered(depth), self.counts, self._resync, limit
+                )
+        else:
+            self._sinks(channel)[entry.native] = stream
+
+    def _gone(self, entry: Entry) -> None:
+        self._resyncs.pop(entry.native, None)
+
+    def _malformed(self, raw: bytes, exc: Exception) -> None:
+        self.counts.malformed += 1
+        self._tell_malformed(raw, _words(exc))
+        names = self._decoder.suspects(raw)
+        if names is None and self.venue.book.scope == "link":
+            self.hole("a frame could not be read")
+            return
+        for native in list(self.books) if names is None else names:
+            sync = self.books.get(native)
+            if sync is not None:
+                sync.doubt("malformed", "a frame that may have been of this book could not be read", self._recv_ns)
+
+    def _tell_malformed(self, raw: bytes, reason: str) -> None:
+        self._tell(Malformed, link=self.link, reason=reason, size=len(raw), sample=_sample(raw))
+
+    def _resync(self, sync: BookSync[N]) -> None:
+        """A book needs a new snapshot: over REST, or by subscribing again."""
+        native = sync.native
+        if self.venue.book.snapshot == "rest":
+            if self._tries.get(native):
+                self._refetch(native, self._mono_ns)
+            else:
+                self._fetch(native)
+            return
+        self.counts.resyncs += 1
+        recent = [at for at in self._resyncs.get(native, ()) if at > self._mono_ns - 60 * SECOND]
+        self._resyncs[native] = [*recent, self._mono_ns]
+        if len(recent) >= self._max_resyncs:
+            self._close(f"{len(recent) + 1} resyncs of {escaped(native, 40)} within a minute")
+        else:
+            self._desk.renew(("book", native))
+            self.deadline = 0
+
+    def _fetch(self, native: str) -> None:
+        if native in self.books and native not in self._fetching and native not in self._later:
+            self._tokens += 1
+            self._fetching[native] = self._tokens
+            self.counts.resyncs += 1
+            self.commands.append(Fetch(self._tokens, self._rest_books.book_request(native)))
+
+    def _refetch(self, native: str, mono_ns: int) -> None:
+        """Fetch again after a delay that doubles up to 30 s (P20)."""
+        if native not in self._fetching and native not in self._later:
+            tries = self._tries.get(native, 0) + 1
+            self._tries[native] = tries
+            self._later[native] = mono_ns + int(min(MAX_REFETCH_S, 0.125 * 2.0 ** min(tries, 16)) * SECOND)
+            self.deadline = min(self.deadline, self._later[native])
+
+    def _look_alive(self, mono_ns: int) -> int:
+        """Ping an idle link, close a dead one; returns when to look again."""
+        pace = self.venue.pace
+        seen = (self.counts.frames, self._pongs)
+        if seen != self._looked:
+            self._looked = seen
+            self._alive_at = mono_ns
+            self._pinged_at = 0
+        idle = mono_ns - self._alive_at
+        if idle >= pace.silence_s * SECOND:
+            self._close(f"silent for {idle / SECOND:.1f} s")
+        elif self._pinged_at and mono_ns - self._pinged_at >= pace.pong_wait_s * SECOND:
+            self._close(f"no pong in {pace.pong_wait_s:g} s")
+        elif idle >= pace.ping_idle_s * SECOND and not self._pinged_at:
+            self._pinged_at = mono_ns
+            ping = self._decoder.ping()
+            self.commands.append(Send(ping) if ping is not None else Ping())
+        return mono_ns + SECOND
+
+    def _close(self, reason: str) -> None:
+        if not self._closing:
+            self._closing = True
+            self.commands.append(Close(reason))
+
+
+def _words(exc: Exception) -> str:
+    return escaped(str(exc) or type(exc).__name__, SAMPLE)
+
+
+def _sample(raw: bytes) -> str:
+    return escaped(raw, SAMPLE)

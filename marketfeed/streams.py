@@ -1,0 +1,293 @@
+"""Streams: one for each `venue:symbol:channel`, between sessions and consumers.
+
+A session proves what it can on its own connection; the stream makes it public. It outlives connections, and owns
+what must outlive them: epoch and trust of a book, the trade ids already told, the public `seq`.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any, Generic
+
+from msgspec import structs
+
+from .book import Book, Level
+from .events import BookDelta, BookSnapshot, BookVoid, Cause, Gap, Head, Instrument, Side, Ticker, Trade
+from .number import N
+from .subscriptions import Subscription
+from .trusted_book import TrustedBook
+
+MAX_HOLES = 256
+
+
+class Outlet:
+    """Where all events of a feed leave: `emit` takes one, `number()` gives the next `seq_local`."""
+
+    __slots__ = ("emit", "number")
+
+    def __init__(self, emit: Callable[[Head], None]) -> None:
+        self.emit = emit
+        self.number: Callable[[], int] = count(1).__next__
+
+
+class Stream:
+    """What all streams share. `events` counts what was told; `ts_recv` is the receive time of the last."""
+
+    __slots__ = ("_emit", "_number", "events", "subscription", "symbol", "ts_recv", "venue")
+
+    def __init__(self, subscription: Subscription, outlet: Outlet) -> None:
+        self.subscription = subscription
+        self.venue = subscription.venue
+        self.symbol = subscription.symbol
+        self.events = 0
+        self.ts_recv = 0
+        self._emit = outlet.emit
+        self._number = outlet.number
+
+    def tell(self, kind: Callable[..., Head], ts_recv: int, **fields: Any) -> None:
+        """Emit an event of this stream's market; for what is rare."""
+        self._emit(kind(venue=self.venue, symbol=self.symbol, ts_recv=ts_recv, seq_local=self._number(), **fields))
+
+    def gap(self, cause: Cause, ts_recv: int, **fields: Any) -> None:
+        """Say that something of this stream is missing."""
+        self.tell(
+            Gap, ts_recv, channel=self.subscription.channel, cause=cause, ts_from=self.ts_recv, ts_to=ts_recv, **fields
+        )
+
+    def rest(self) -> None:
+        """Nobody wants this stream now: what comes after a later subscription is no continuation."""
+        self.events = 0
+
+    def lost(self, cause: Cause, ts_recv: int, detail: str = "") -> None:
+        """What feeds this stream broke off; says so if the stream had begun."""
+        if self.events:
+            self.gap(cause, ts_recv, detail=detail)
+
+
+class TradeStream(Stream, Generic[N]):
+    """Trades in the venue's order, each once.
+
+    Ids of a market are consecutive integers: a jump is told as a `Gap` before the trade after it, a repeat is left
+    out and counted, a late one that fills a told gap still comes. An id that falls back while the venue's
+    clock goes on means that the venue restarted its count (P12-P14).
+    """
+
+    __slots__ = ("_holes", "_next", "_ts_event", "duplicates")
+
+    def __init__(self, subscription: Subscription, outlet: Outlet) -> None:
+        super().__init__(subscription, outlet)
+        self.duplicates = 0
+        self._next = 0
+        self._ts_event = 0
+        self._holes: list[tuple[int, int]] = []
+
+    def trade(self, price: N, size: N, side: Side, number: int, ts_event: int, ts_recv: int) -> None:
+        """One new trade; see `TradeSink`. Hot."""
+        if number == self._next or self._expected(number, ts_event, ts_recv):
+            if number >= self._next:
+                self._next = number + 1
+            self._ts_event = ts_event
+            self.ts_recv = ts_recv
+            self.events += 1
+            self._emit(
+                Trade(
+                    venue=self.venue,
+                    symbol=self.symbol,
+                    ts_event=ts_event,
+                    ts_recv=ts_recv,
+                    seq_local=self._number(),
+                    price=price,
+                    size=size,
+                    side=side,
+                    id=str(number),
+                )
+            )
+
+    def seed(self, number: int, ts_recv: int) -> None:
+        """The newest id of a history that is not told; ids missed while away become a `Gap`."""
+        if 0 < self._next <= number:
+            self._hole(self._next, number, ts_recv)
+        self._next = max(self._next, number + 1)
+
+    def rest(self) -> None:
+        """See `Stream.rest`; ids missed while nobody listened are no gap."""
+        super().rest()
+        self._next = 0
+        self._holes.clear()
+
+    def _expected(self, number: int, ts_event: int, ts_recv: int) -> bool:
+        if not self._next:
+            return True
+        if number > self._next:
+            self._hole(self._next, number - 1, ts_recv)
+            return True
+        for i, (first, last) in enumerate(self._holes):
+            if first <= number <= last:
+                self._holes[i : i + 1] = [h for h in ((first, number - 1), (number + 1, last)) if h[0] <= h[1]]
+                return True
+        if ts_event > self._ts_event:
+            self.gap("trade ids", ts_recv, detail=f"the venue restarted its ids at {number}")
+            self._holes.clear()
+            self._next = number
+            return True
+        self.duplicates += 1
+        return False
+
+    def _hole(self, first: int, last: int, ts_recv: int) -> None:
+        self.gap("trade ids", ts_recv, from_seq=first, to_seq=last)
+        self._holes.append((first, last))
+        del self._holes[:-MAX_HOLES]
+
+
+class TickerStream(Stream, Generic[N]):
+    """Tickers as they come."""
+
+    __slots__ = ()
+
+    def ticker(
+        self,
+        ts_event: int,
+        ts_recv: int,
+        *,
+        bid: N | None = None,
+        bid_size: N | None = None,
+        ask: N | None = None,
+        ask_size: N | None = None,
+        last: N | None = None,
+        volume_24h: N | None = None,
+    ) -> None:
+        """One ticker; see `TickerSink`. A price of 0 means that there is none. Hot."""
+        self.ts_recv = ts_recv
+        self.events += 1
+        self._emit(
+            Ticker(
+                venue=self.venue,
+                symbol=self.symbol,
+                ts_event=ts_event,
+                ts_recv=ts_recv,
+                seq_local=self._number(),
+                bid=bid or None,
+                bid_size=bid_size if bid else None,
+                ask=ask or None,
+                ask_size=ask_size if ask else None,
+                last=last or None,
+                volume_24h=volume_24h,
+            )
+        )
+
+
+class BookStream(Stream, Generic[N]):
+    """A book made public: epochs of one snapshot and its deltas, and the trust in between.
+
+    Changes arrive proven from a `BookSync`; its book is the one shown, so nothing is copied.
+    """
+
+    __slots__ = ("_source", "view")
+
+    def __init__(self, subscription: Subscription, outlet: Outlet) -> None:
+        super().__init__(subscription, outlet)
+        self.view: TrustedBook[N] = TrustedBook(subscription.name)
+        self._source: object = None
+
+    def opened(self, source: object, book: Book[N], seq: int, depth: int, ts_event: int, ts_recv: int) -> None:
+        """A proven whole book: a new epoch. `seq` is the venue's number, 0 where it does not number books."""
+        self._source = source
+        self.ts_recv = ts_recv
+        self.events += 1
+        self.view.opened(book, self.view.epoch + 1, seq or 1, depth, ts_event, ts_recv)
+        self._emit(self.snapshot_event())
+
+    def changed(
+        self, seq: int, bids: tuple[Level[N], ...], asks: tuple[Level[N], ...], ts_event: int, ts_recv: int
+    ) -> None:
+        """Proven changes, already in the book. `seq` is the venue's number or 0. Hot."""
+        view = self.view
+        previous = view.seq
+        view.seq = seq = seq or previous + 1
+        view.ts_event = ts_event
+        view.ts_recv = self.ts_recv = ts_recv
+        self.events += 1
+        self._emit(
+            BookDelta(
+                venue=self.venue,
+                symbol=self.symbol,
+                ts_event=ts_event,
+                ts_recv=ts_recv,
+                seq_local=self._number(),
+                epoch=view.epoch,
+                seq=seq,
+                prev_seq=previous,
+                bids=bids,
+                asks=asks,
+            )
+        )
+
+    def void(self, source: object, cause: Cause, reason: str, ts_recv: int, first: int = 0, last: int = 0) -> None:
+        """The book shown cannot be trusted any more; `first` to `last` are the missing numbers, 0 where unknown."""
+        if source is not self._source or not self.view.live:
+            return
+        self.view.doubt(reason)
+        epoch = self.view.epoch
+        self.gap(cause, ts_recv, epoch=epoch, from_seq=first, to_seq=last, detail=reason)
+        self.tell(BookVoid, ts_recv, epoch=epoch, reason=reason)
+
+    def rest(self) -> None:
+        """See `Stream.rest`; the book is closed until it is asked for again."""
+        super().rest()
+        self._source = None
+        self.view.doubt("unsubscribed")
+
+    def snapshot_event(self) -> BookSnapshot[N]:
+        """The live book as an event, for the start of an epoch and for late joiners. Raises BookNotTrusted."""
+        view = self.view
+        return BookSnapshot(
+            venue=self.venue,
+            symbol=self.symbol,
+            ts_event=view.ts_event,
+            ts_recv=view.ts_recv,
+            seq_local=self._number(),
+            epoch=view.epoch,
+            seq=view.seq,
+            depth=view.depth,
+            bids=tuple(view.bids()),
+            asks=tuple(view.asks()),
+        )
+
+
+class Streams(Generic[N]):
+    """All streams of a feed, made when first asked for; and the instruments they are of."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self.outlet = outlet
+        self.instruments: dict[tuple[str, str], Instrument[N]] = {}
+        self._streams: dict[str, Stream] = {}
+
+    def get(self, subscription: Subscription) -> Stream:
+        """The stream of a subscription."""
+        stream = self._streams.get(subscription.name)
+        if stream is None:
+            kinds: dict[str, type[Stream]] = {"trades": TradeStream, "ticker": TickerStream, "book": BookStream}
+            stream = self._streams[subscription.name] = kinds[subscription.channel](subscription, self.outlet)
+        return stream
+
+    def drop(self, subscription: Subscription) -> None:
+        """Rest a stream that nobody wants; asked for again it begins anew, in a later epoch."""
+        stream = self._streams.get(subscription.name)
+        if stream is not None:
+            stream.rest()
+
+    def find(self, venue: str, symbol: str, channel: str) -> Stream | None:
+        """A stream that exists, or None."""
+        return self._streams.get(f"{venue}:{symbol}:{channel}")
+
+    def __iter__(self) -> Iterator[Stream]:
+        return iter(list(self._streams.values()))
+
+    def introduce(self, instrument: Instrument[N], ts_recv: int) -> None:
+        """Tell an instrument when it is new or has changed."""
+        key = (instrument.venue, instrument.symbol)
+        known = self.instruments.get(key)
+        same = structs.replace(instrument, ts_recv=0, seq_local=0)
+        if known is None or structs.replace(known, ts_recv=0, seq_local=0) != same:
+            told = structs.replace(instrument, ts_recv=ts_recv, seq_local=self.outlet.number())
+            self.instruments[key] = told
+            self.outlet.emit(told)
