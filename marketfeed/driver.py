@@ -1,0 +1,232 @@
+"""`Driver`: runs the sessions of one link, one connection after another. Knows no venue and no kind of event.
+
+Decisions are the session's; this is sockets, one timer, fetches within the budget, and back-off that never gives up.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from .clock import Clock
+from .commands import Close, Fetch, Ping, Send
+from .errors import ConfigError, TransportError
+from .pace import SECOND, Backoff, Budget
+from .rest import Rest
+from .session import Session
+from .subscriptions import Subscription
+from .transport import Link, Transport
+
+log = logging.getLogger("marketfeed.driver")
+
+SLOW_RETRY_NS = 60 * SECOND
+"""Between attempts that nothing but a change of settings or certificates can mend (T09, T15)."""
+BANNED = frozenset({403, 418, 429})
+"""Statuses by which a venue sends an address away; without a Retry-After they mean a minute."""
+
+
+class Edge(Struct, frozen=True):
+    """What drivers of one venue share: how to reach it, its budget, clock and dice."""
+
+    transport: Transport
+    rest: Rest
+    rest_base: str
+    budget: Budget
+    clock: Clock
+    dice: Callable[[], float]
+    deliver: Callable[[], None]
+    """Hands on what sessions have emitted; called after each input."""
+    max_message: int
+    proxy: str | None = None
+
+
+class Maker(Protocol):
+    """Makes the session of the next connection, and tells a failed attempt."""
+
+    def session(self) -> Session[Any]:
+        """A new session for what is wanted now."""
+
+    def failed(self, reason: str, status: int, retry_s: float, attempt: int) -> None:
+        """An attempt came to nothing."""
+
+    def ended(self, session: Session[Any]) -> None:
+        """A session's connection is gone; its counters are final."""
+
+
+class Driver:
+    """One link kept up. `run()` never returns by itself; cancelling it closes the link and its tasks."""
+
+    def __init__(self, url: str, headers: Mapping[str, str], maker: Maker, edge: Edge) -> None:
+        self.url = url
+        self.session: Session[Any] | None = None
+        self._headers = headers
+        self._maker = maker
+        self._edge = edge
+        self._deliver = edge.deliver
+        self._backoff = Backoff()
+        self._link: Link | None = None
+        self._closed: asyncio.Future[tuple[int, str]] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._on_frame: Callable[[bytes, int], None] = _nowhere
+
+    async def run(self) -> None:
+        """Connect, serve, and connect again, for ever."""
+        while True:
+            await self._sleep_until(self._edge.budget.connect_at(self._edge.clock.mono_ns()))
+            session = self._maker.session()
+            try:
+                delay = await self._serve(session)
+            except TransportError as exc:
+                delay = self._failed(exc)
+            await self._sleep_until(self._edge.clock.mono_ns() + delay)
+
+    def change(self, add: Sequence[Subscription], drop: Sequence[Subscription]) -> None:
+        """Change what is wanted on the standing connection; the next one asks the maker anyway."""
+        if self.session is not None and self._link is not None:
+            self.session.change(add, drop, self._edge.clock.mono_ns())
+            self._after()
+
+    def restart(self, reason: str) -> None:
+        """Close the standing connection; a new one follows."""
+        if self._link is not None:
+            self._link.close(1000, reason)
+
+    async def _serve(self, session: Session[Any]) -> int:
+        """One connection from open to close; returns the delay before the next, in nanoseconds."""
+        edge = self._edge
+        self._closed = asyncio.get_running_loop().create_future()
+        link = await edge.transport.connect(
+            self.url, self, headers=self._headers, max_message=edge.max_message, proxy=edge.proxy, clock=edge.clock
+        )
+        self._link, self.session = link, session
+        self._on_frame = session.on_frame
+        self._backoff.up(edge.clock.mono_ns())
+        code, reason = 1000, "closed by us"
+        try:
+            session.on_open(edge.clock.mono_ns(), edge.clock.unix_ns(), self._backoff.attempt + 1)
+            self._after()
+            code, reason = await self._closed
+        finally:
+            self._drop_link()
+            delay = self._backoff.down(edge.clock.mono_ns(), edge.dice())
+            session.on_close(code, reason, edge.clock.unix_ns(), retry_s=delay / SECOND, attempt=self._backoff.attempt)
+            self._maker.ended(session)
+            edge.deliver()
+            link.close()
+            await link.wait_closed()
+        return delay
+
+    def _drop_link(self) -> None:
+        self._link = self.session = None
+        self._on_frame = _nowhere
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for task in self._tasks:
+            task.cancel()
+
+    def _failed(self, exc: TransportError) -> int:
+        edge = self._edge
+        now = edge.clock.mono_ns()
+        delay = self._backoff.down(now, edge.dice())
+        if exc.fatal:
+            delay = max(delay, SLOW_RETRY_NS)
+        if exc.status in BANNED or exc.retry_after_s is not None:
+            seconds = 60.0 if exc.retry_after_s is None else exc.retry_after_s
+            delay = max(delay, edge.budget.retry_after(seconds, now, edge.dice()) - now)
+        self._maker.failed(str(exc), exc.status, delay / SECOND, self._backoff.attempt)
+        edge.deliver()
+        return delay
+
+    def on_frame(self, raw: bytes, recv_ns: int) -> None:
+        """See `LinkListener`. Hot."""
+        self._on_frame(raw, recv_ns)
+        session = self.session
+        if session is not None:
+            if session.commands or session.deadline < self._armed:
+                self._after()
+            else:
+                self._deliver()
+
+    def on_pong(self) -> None:
+        """See `LinkListener`."""
+        if self.session is not None:
+            self.session.on_pong()
+
+    def on_closed(self, code: int, reason: str) -> None:
+        """See `LinkListener`."""
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_result((code, reason))
+
+    def _after(self) -> None:
+        """Do what the session left to do, deliver, and set the timer."""
+        session = self.session
+        if session is None:
+            return
+        clock = self._edge.clock
+        if session.deadline <= clock.mono_ns():
+            session.on_tick(clock.mono_ns(), clock.unix_ns())
+        while session.commands:
+            commands = session.commands[:]
+            session.commands.clear()
+            for command in commands:
+                self._perform(session, command)
+        self._edge.deliver()
+        if session.deadline != self._armed or self._timer is None:
+            self._arm(session.deadline)
+
+    def _arm(self, deadline: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed = deadline
+        delay = max(0, deadline - self._edge.clock.mono_ns()) / SECOND
+        self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._after()
+
+    def _perform(self, session: Session[Any], command: Send | Ping | Fetch | Close) -> None:
+        link = self._link
+        if link is None:
+            return
+        if isinstance(command, Send):
+            link.send(command.payload)
+        elif isinstance(command, Ping):
+            link.ping()
+        elif isinstance(command, Close):
+            link.close(1000, command.reason)
+        else:
+            task = asyncio.get_running_loop().create_task(self._fetch(session, command))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _fetch(self, session: Session[Any], fetch: Fetch) -> None:
+        """Make a call when the budget allows it; the session hears of it either way."""
+        edge = self._edge
+        await self._sleep_until(edge.budget.fetch_at(fetch.request.weight, edge.clock.mono_ns()))
+        try:
+            reply = await edge.rest.fetch(edge.rest_base, fetch.request)
+        except (TransportError, ConfigError) as exc:
+            log.info("fetch failed: %s", exc)
+            session.on_failure(fetch.token, edge.clock.mono_ns())
+        else:
+            now = edge.clock.mono_ns()
+            if reply.status in BANNED or reply.retry_after_s is not None:
+                edge.budget.retry_after(60.0 if reply.retry_after_s is None else reply.retry_after_s, now, edge.dice())
+            session.on_reply(fetch.token, reply.status, reply.body, edge.clock.unix_ns(), now)
+        if session is self.session:
+            self._after()
+
+    async def _sleep_until(self, mono_ns: int) -> None:
+        delay = mono_ns - self._edge.clock.mono_ns()
+        if delay > 0:
+            await asyncio.sleep(delay / SECOND)
+
+
+def _nowhere(raw: bytes, recv_ns: int) -> None:
+    """Frames of a link that is being left."""

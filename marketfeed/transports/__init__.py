@@ -1,0 +1,1 @@
+"""WebSocket libraries behind the `marketfeed.transport` seam, one module each."""
