@@ -1,0 +1,97 @@
+"""marketfeed: real-time crypto market data over WebSocket, typed, and right or flagged.
+
+import marketfeed as mf
+
+async def main():
+    async with mf.Feed() as feed:
+        feed.subscribe("coinbase:BTC-USD", "kraken:BTC-USD", trades=True, book=True)
+        async for event in feed:
+            print(event)
+
+mf.run(main())
+"""
+
+from .consumer import Consumer
+from .errors import (
+    BookNotTrusted,
+    ConfigError,
+    ConsumerTooSlow,
+    MarketFeedError,
+    MissingExtra,
+    NotLive,
+    RecordingError,
+    TransportError,
+    UnknownSymbol,
+    UnknownVenue,
+    VenueError,
+)
+from .events import (
+    BookDelta,
+    BookSnapshot,
+    BookVoid,
+    Connected,
+    Disconnected,
+    Event,
+    Gap,
+    Instrument,
+    Lagged,
+    LifeEvent,
+    Malformed,
+    MarketEvent,
+    Recovered,
+    Refused,
+    SchemaDrift,
+    Stale,
+    Subscribed,
+    Ticker,
+    Trade,
+    VenueStatus,
+    encode_json,
+)
+from .feed import Feed, run
+from .settings import VenueSettings
+from .subscriptions import Subscription
+from .trusted_book import TrustedBook
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BookDelta",
+    "BookNotTrusted",
+    "BookSnapshot",
+    "BookVoid",
+    "ConfigError",
+    "Connected",
+    "Consumer",
+    "ConsumerTooSlow",
+    "Disconnected",
+    "Event",
+    "Feed",
+    "Gap",
+    "Instrument",
+    "Lagged",
+    "LifeEvent",
+    "Malformed",
+    "MarketEvent",
+    "MarketFeedError",
+    "MissingExtra",
+    "NotLive",
+    "RecordingError",
+    "Recovered",
+    "Refused",
+    "SchemaDrift",
+    "Stale",
+    "Subscribed",
+    "Subscription",
+    "Ticker",
+    "Trade",
+    "TransportError",
+    "TrustedBook",
+    "UnknownSymbol",
+    "UnknownVenue",
+    "VenueError",
+    "VenueSettings",
+    "VenueStatus",
+    "encode_json",
+    "run",
+]

@@ -1,0 +1,223 @@
+"""Consumers: each with its own queue, bounds and policy, so that one that is slow or fails harms nobody else."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any, Literal
+
+from .clock import Clock
+from .errors import ConfigError, ConsumerTooSlow
+from .events import BookDelta, BookSnapshot, BookVoid, Head, Lagged, Ticker, channel_of
+from .streams import Outlet
+from .trusted_book import TrustedBook
+
+Policy = Literal["lossless", "drop_oldest", "conflate"]
+POLICIES: tuple[Policy, ...] = ("lossless", "drop_oldest", "conflate")
+Filter = Callable[[Head], bool]
+
+MAX_EVENTS = 10_000
+MAX_LAG_NS = 2_000_000_000
+MAX_BYTES = 64 * 2**20
+EVENT_BYTES = 320
+LEVEL_BYTES = 180
+"""What an event and a level of a book are reckoned at in memory."""
+
+
+def _size(event: Head) -> int:
+    if isinstance(event, BookDelta | BookSnapshot):
+        return EVENT_BYTES + LEVEL_BYTES * (len(event.bids) + len(event.asks))
+    return EVENT_BYTES
+
+
+class Consumer:
+    """One reader of a feed's events: `async for event in consumer`, or `async for events in consumer.batches()`.
+
+    Made by `Feed.consumer`. What happens when it falls behind its bounds (10,000 events, 2 s or 64 MiB) is its policy:
+
+    - `lossless`: it gets one `Lagged` and then ConsumerTooSlow; nothing is ever left out without ending it;
+    - `drop_oldest`: the oldest are left out, a `Lagged` says how many, and torn books come whole again;
+    - `conflate`: of the tickers that wait only the newest of each market is kept; the rest as `drop_oldest`.
+
+    With `books=True` it keeps its own books, which move with its events: `book(event)`.
+    """
+
+    def __init__(
+        self,
+        outlet: Outlet,
+        clock: Clock,
+        *,
+        keep: Filter | None = None,
+        policy: Policy = "lossless",
+        books: bool = False,
+        max_events: int = MAX_EVENTS,
+    ) -> None:
+        if policy not in POLICIES:
+            raise ConfigError(f"policy={policy!r}; there are {', '.join(POLICIES)}")
+        if max_events < 1:
+            raise ConfigError(f"max_events={max_events}; a consumer holds at least one event")
+        self.dropped = 0
+        self._outlet = outlet
+        self._clock = clock
+        self._keep = keep
+        self._policy = policy
+        self._max_events = max_events
+        self._queue: deque[tuple[int, Head]] = deque()
+        self._bytes = 0
+        self._wake: asyncio.Future[None] | None = None
+        self._ended: Exception | None = None
+        self._books: dict[str, TrustedBook[Any]] | None = {} if books else None
+        self.torn: set[tuple[str, str]] = set()
+        self._on_end: Callable[[Consumer], None] | None = None
+
+    def offer(self, events: Iterable[Head]) -> None:
+        """Take in events, at once and never waiting; the feed calls this."""
+        if self._ended is not None:
+            return
+        now = self._clock.mono_ns()
+        keep, queue = self._keep, self._queue
+        for event in events:
+            if keep is None or keep(event):
+                queue.append((now, event))
+                self._bytes += _size(event)
+        if queue:
+            if len(queue) > 1 and self._over(now):
+                self._overflow(now)
+            self._wake_up()
+
+    def end(self, error: Exception | None = None) -> None:
+        """No more events come; what is queued is still delivered, then `error` is raised or the iteration stops."""
+        if self._ended is None:
+            self._ended = error or StopAsyncIteration()
+            self._wake_up()
+
+    def on_end(self, told: Callable[["Consumer"], None]) -> None:
+        """Call this when the consumer leaves."""
+        self._on_end = told
+
+    def close(self) -> None:
+        """Leave the feed; what is queued is let go."""
+        self._queue.clear()
+        self.end()
+        if self._on_end is not None:
+            self._on_end(self)
+            self._on_end = None
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def __aiter__(self) -> AsyncIterator[Head]:
+        return self
+
+    async def __anext__(self) -> Head:
+        while not self._queue:
+            await self._wait()
+        return self._take()
+
+    async def batches(self) -> AsyncIterator[list[Head]]:
+        """Lists of events: all that wait, at least one."""
+        while True:
+            while not self._queue:
+                try:
+                    await self._wait()
+                except StopAsyncIteration:
+                    return
+            yield [self._take() for _ in range(len(self._queue))]
+
+    def book(self, of: Head | str) -> TrustedBook[Any]:
+        """This consumer's own book of an event's market (or of `venue:symbol`), as of the event in hand.
+
+        Raises ConfigError unless the consumer was made with `books=True`.
+        """
+        if self._books is None:
+            raise ConfigError("this consumer keeps no books; make it with consumer(books=True)")
+        name = of if isinstance(of, str) else f"{of.venue}:{of.symbol}"
+        found = self._books.get(name)
+        if found is None:
+            found = self._books[name] = TrustedBook(f"{name}:book")
+        return found
+
+    async def _wait(self) -> None:
+        if self._ended is not None:
+            raise self._ended
+        if self._wake is not None:
+            raise RuntimeError("a consumer has one reader; make another with feed.consumer()")
+        self._wake = asyncio.get_running_loop().create_future()
+        try:
+            await self._wake
+        finally:
+            self._wake = None
+
+    def _wake_up(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def _take(self) -> Head:
+        event = self._queue.popleft()[1]
+        self._bytes -= _size(event)
+        if self._books is not None and isinstance(event, BookDelta | BookSnapshot | BookVoid):
+            self.book(event).apply(event)
+        return event
+
+    def _over(self, now: int) -> bool:
+        queue = self._queue
+        return len(queue) > self._max_events or self._bytes > MAX_BYTES or now - queue[0][0] > MAX_LAG_NS
+
+    def _overflow(self, now: int) -> None:
+        if self._policy == "lossless":
+            waiting = len(self._queue)
+            first, last = self._queue[0][1], self._queue[-1][1]
+            self._queue.clear()
+            self._bytes = 0
+            self._tell_lag(now, waiting, first, last)
+            self.end(ConsumerTooSlow(f"{waiting} events waited; read faster, or choose policy drop_oldest or conflate"))
+            return
+        dropped: list[Head] = []
+        if self._policy == "conflate":
+            dropped = self._conflate()
+        while len(self._queue) > 1 and self._over(now):
+            event = self._queue.popleft()[1]
+            self._bytes -= _size(event)
+            dropped.append(event)
+        if dropped:
+            self._mark_books(dropped)
+            self._tell_lag(now, len(dropped), dropped[0], dropped[-1])
+
+    def _conflate(self) -> list[Head]:
+        newest: dict[tuple[str, str], int] = {}
+        for _, event in self._queue:
+            if isinstance(event, Ticker):
+                newest[event.venue, event.symbol] = event.seq_local
+        kept: deque[tuple[int, Head]] = deque()
+        merged: list[Head] = []
+        for item in self._queue:
+            event = item[1]
+            if isinstance(event, Ticker) and newest[event.venue, event.symbol] != event.seq_local:
+                merged.append(event)
+                self._bytes -= _size(event)
+            else:
+                kept.append(item)
+        self._queue = kept
+        return merged
+
+    def _mark_books(self, dropped: list[Head]) -> None:
+        """A book of which an event was left out is torn: the hub sends a whole one after what is queued."""
+        for event in dropped:
+            if channel_of(event) == "book":
+                self.torn.add((event.venue, event.symbol))
+                if self._books is not None:
+                    self.book(event).doubt("events of this book were dropped")
+
+    def _tell_lag(self, now: int, dropped: int, first: Head, last: Head) -> None:
+        """Stand a `Lagged` where the dropped events were: in front of all that is newer."""
+        self.dropped += dropped
+        lagged = Lagged(
+            venue="",
+            ts_recv=self._clock.unix_ns(),
+            seq_local=self._outlet.number(),
+            policy=self._policy,
+            dropped=dropped,
+            from_seq_local=first.seq_local,
+            to_seq_local=last.seq_local,
+        )
+        self._queue.appendleft((now, lagged))
+        self._bytes += _size(lagged)

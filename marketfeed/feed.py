@@ -1,0 +1,277 @@
+"""`Feed`: the public face. Subscribes, fans out, and shows books; everything else is below."""
+
+import asyncio
+import inspect
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from . import catalogue
+from .clock import Clock, SystemClock
+from .consumer import Consumer, Filter, Policy
+from .counts import Counts
+from .errors import ConfigError, NotLive
+from .events import Head, Instrument
+from .hub import Hub
+from .rest import AiohttpRest, Rest
+from .runner import Runner
+from .settings import VenueSettings
+from .streams import BookStream
+from .subscriptions import Subscription, expand
+from .symbols import parse_name
+from .transport import Transport, pick_transport
+from .trusted_book import TrustedBook
+
+E = TypeVar("E", bound=Head)
+LIVE_POLL_S = 0.02
+
+
+class Feed:
+    """Live market data of any venues: `async with Feed() as feed`, subscribe, then `async for event in feed`.
+
+    `venues` sets endpoints and the like per venue (`VenueSettings`). `default_venue` serves names without one.
+    `transport` is "auto", "websockets", "picows" or a `Transport`; `exact=True` makes all numbers `Decimal`.
+    `policy` and `max_events` are those of the feed's own iteration. `redundancy` is links per stream: 1 so far.
+    `rest`, `clock` and `dice` are for tests.
+
+    Iterating the feed is one consumer, which begins when iteration begins. Raises ConfigError for settings that
+    cannot be.
+    """
+
+    def __init__(
+        self,
+        venues: Mapping[str, VenueSettings] | None = None,
+        *,
+        default_venue: str = catalogue.DEFAULT_VENUE,
+        transport: str | Transport = "auto",
+        exact: bool = False,
+        redundancy: int = 1,
+        policy: Policy = "lossless",
+        max_events: int = 10_000,
+        rest: Rest | None = None,
+        clock: Clock | None = None,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        if redundancy != 1:
+            raise ConfigError(f"redundancy={redundancy}: one link per stream is what this version keeps")
+        self.exact = exact
+        self.default_venue = default_venue
+        self._settings = dict(venues or {})
+        for name, settings in self._settings.items():
+            settings.endpoints(catalogue.venue(name).endpoints)
+        self._transport = pick_transport(transport) if isinstance(transport, str) else transport
+        self._rest = rest or AiohttpRest()
+        self._clock = clock or SystemClock()
+        self._dice = dice
+        self._policy: Policy = policy
+        self._max_events = max_events
+        self._hub = Hub()
+        self._runners: dict[str, Runner] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._interest: dict[Subscription, int] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._own: Consumer | None = None
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        if self._loop is not None:
+            raise ConfigError("a feed is entered once; make a new one")
+        self._loop = asyncio.get_running_loop()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every link and end every consumer; what they have queued can still be read."""
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._rest.close()
+        self._hub.deliver()
+        for consumer in list(self._hub.consumers):
+            consumer.end()
+
+    def subscribe(
+        self, *names: str, trades: bool = False, ticker: bool = False, book: bool | int = False
+    ) -> list[Subscription]:
+        """Ask for streams, at any time: names such as `kraken:BTC-USD`, `btc/usd`; returns what was asked for.
+
+        `book` is True for the deepest book the venue offers, or a number of levels. A symbol that the venue
+        does not list is told as `Refused`, with the nearest that exists. Raises UnknownVenue and ConfigError
+        for names and channels that cannot be.
+        """
+        wanted = list(expand(names, venue=self.default_venue, trades=trades, ticker=ticker, book=book))
+        for subscription in wanted:
+            self._check_depth(subscription)
+            catalogue.venue(subscription.venue)
+        self._check_running()
+        for subscription in wanted:
+            self._interest[subscription] = self._interest.get(subscription, 0) + 1
+            self._runner(subscription.venue).want([subscription])
+        return wanted
+
+    def unsubscribe(
+        self, *names: str, trades: bool = False, ticker: bool = False, book: bool | int = False
+    ) -> list[Subscription]:
+        """Ask for streams no more; a stream ends when everyone who subscribed to it has unsubscribed."""
+        dropped = list(expand(names, venue=self.default_venue, trades=trades, ticker=ticker, book=book))
+        for subscription in dropped:
+            for known in [s for s in self._interest if s.name == subscription.name]:
+                self._interest[known] -= 1
+                if not self._interest[known]:
+                    del self._interest[known]
+                    self._runner(known.venue).unwant([known])
+        return dropped
+
+    async def live(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 # the face has a timeout, in seconds
+        """Wait until all that was asked for flows: books live, tickers seen, trades acknowledged.
+
+        Raises NotLive naming what does not flow and why: after `timeout` seconds, or at once when nothing but refused
+        streams is left.
+        """
+        loop = asyncio.get_running_loop()
+        end = None if timeout is None else loop.time() + timeout
+        while waiting := self.waiting():
+            refused = all("refused" in why or " has no " in why for why in waiting.values())
+            if refused or (end is not None and loop.time() >= end):
+                raise NotLive(waiting)
+            await asyncio.sleep(LIVE_POLL_S)
+
+    def waiting(self) -> dict[str, str]:
+        """Streams that do not flow, by name, and what each waits for; empty when all is live."""
+        found: dict[str, str] = {}
+        for runner in self._runners.values():
+            found.update(runner.waiting())
+        return found
+
+    def consumer(
+        self,
+        keep: Filter | None = None,
+        *,
+        policy: Policy = "lossless",
+        books: bool = False,
+        max_events: int = 10_000,
+    ) -> Consumer:
+        """One more reader: see `Consumer`. `keep` chooses its events. It first gets instruments and whole books."""
+        self._check_running()
+        consumer = Consumer(self._hub.outlet, self._clock, keep=keep, policy=policy, books=books, max_events=max_events)
+        consumer.on_end(self._hub.leave)
+        self._hub.join(consumer)
+        return consumer
+
+    def on(self, kind: type[E], handler: Callable[[E], None] | Callable[[E], Awaitable[None]]) -> None:
+        """Call `handler` with every event of that type.
+
+        A plain function is called as the event arrives, before any consumer sees it, so it must be quick. A
+        coroutine function gets a consumer and a task of its own. One that raises is logged and called again
+        with the next event.
+        """
+        if inspect.iscoroutinefunction(handler):
+            self._start(self._pump(self.consumer(lambda event: isinstance(event, kind)), handler))
+        else:
+            called: Any = handler
+            self._hub.handlers.setdefault(kind, []).append(called)
+
+    async def _pump(self, consumer: Consumer, handler: Callable[[Any], Awaitable[None]]) -> None:
+        async for event in consumer:
+            try:
+                await handler(event)
+            except Exception as exc:  # whatever a user's handler raises must not stop the feed
+                self._hub.report(handler, exc)
+
+    def __aiter__(self) -> AsyncIterator[Head]:
+        return self._reader()
+
+    async def batches(self) -> AsyncIterator[list[Head]]:
+        """Like iterating the feed, in lists of all events that wait."""
+        async for events in self._reader().batches():
+            yield events
+
+    def _reader(self) -> Consumer:
+        if self._own is None:
+            self._own = self.consumer(policy=self._policy, max_events=self._max_events)
+        return self._own
+
+    def book(self, of: Head | str) -> TrustedBook[Any]:
+        """The newest proven book of an event's market, or of a name; it may be ahead of the event in hand.
+
+        Raises ConfigError where the name is none.
+        """
+        venue, symbol = parse_name(of, self.default_venue) if isinstance(of, str) else (of.venue, of.symbol)
+        stream = self._hub.streams.find(venue, symbol, "book")
+        return stream.view if isinstance(stream, BookStream) else TrustedBook(f"{venue}:{symbol}:book")
+
+    def instrument(self, of: Head | str) -> Instrument[Any] | None:
+        """The instrument of an event's market or of a name; None while it is not known."""
+        venue, symbol = parse_name(of, self.default_venue) if isinstance(of, str) else (of.venue, of.symbol)
+        return self._hub.streams.instruments.get((venue, symbol))
+
+    async def instruments(self, venue: str) -> list[Instrument[Any]]:
+        """Every instrument a venue lists. Raises TransportError or ValueError where it does not answer."""
+        self._check_running()
+        return await self._runner(venue).all_instruments()
+
+    def counts(self) -> dict[str, Counts]:
+        """Counters by venue."""
+        return {name: runner.counts() for name, runner in self._runners.items()}
+
+    def _check_running(self) -> None:
+        if self._closed:
+            raise ConfigError("this feed is closed; make a new one")
+        if self._loop is None:
+            raise ConfigError("enter the feed first: async with Feed() as feed")
+        if asyncio.get_running_loop() is not self._loop:
+            raise ConfigError("this feed runs on another event loop; use it from the one that entered it")
+
+    def _check_depth(self, wanted: Subscription) -> None:
+        for known in self._interest:
+            if known.name == wanted.name and known.depth != wanted.depth:
+                raise ConfigError(
+                    f"{known.name} is already kept with depth {known.depth or 'full'}; ask for the same depth"
+                )
+
+    def _runner(self, name: str) -> Runner:
+        runner = self._runners.get(name)
+        if runner is None:
+            runner = self._runners[name] = Runner(
+                catalogue.venue(name),
+                self._settings.get(name, VenueSettings()),
+                self._hub,
+                transport=self._transport,
+                rest=self._rest,
+                clock=self._clock,
+                dice=self._dice,
+                exact=self.exact,
+            )
+            self._start(runner.run())
+        return runner
+
+    def _start(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """A fault of ours in the background comes out at every consumer: nothing dies unheard."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            for consumer in list(self._hub.consumers):
+                consumer.end(error if isinstance(error, Exception) else RuntimeError(str(error)))
+
+
+def run(main: Awaitable[Any] | Iterable[Any]) -> Any:
+    """`asyncio.run`, on uvloop where it is installed; returns what the coroutine returns."""
+    try:
+        import uvloop  # noqa: PLC0415 # not on Windows, and not needed
+    except ImportError:
+        return asyncio.run(main)  # type: ignore[arg-type] # a coroutine is what it asks for
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)  # type: ignore[arg-type] # the same
+
+
+__all__ = ["Feed", "run"]

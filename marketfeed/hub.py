@@ -1,0 +1,78 @@
+"""The hub: everything a feed's sessions emit goes through here, once, to every consumer and handler."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from .consumer import Consumer
+from .events import Head
+from .streams import BookStream, Outlet, Streams
+
+log = logging.getLogger("marketfeed.hub")
+
+Handler = Callable[[Any], None]
+
+
+class Hub:
+    """`deliver()` empties the batch into handlers, then consumers, in order.
+
+    A handler that raises is logged, counted in `handler_errors`, and harms nobody.
+    """
+
+    def __init__(self) -> None:
+        self.batch: list[Head] = []
+        self.outlet = Outlet(self.batch.append)
+        self.streams: Streams[Any] = Streams(self.outlet)
+        self.consumers: list[Consumer] = []
+        self.handlers: dict[type[Head], list[Handler]] = {}
+        self.handler_errors = 0
+        self.delivered = 0
+
+    def deliver(self) -> None:
+        """Hand on all that was emitted since the last call. Hot."""
+        batch = self.batch
+        if not batch:
+            return
+        # a handler may lead to new events: they form the next batch, after this one
+        events = batch[:]
+        batch.clear()
+        self.delivered += len(events)
+        if self.handlers:
+            for event in events:
+                for handler in self.handlers.get(type(event), ()):
+                    try:
+                        handler(event)
+                    except Exception as exc:  # whatever a user's handler raises must not stop the feed
+                        self.report(handler, exc)
+        for consumer in self.consumers:
+            consumer.offer(events)
+            if consumer.torn:
+                self._mend(consumer)
+
+    def _mend(self, consumer: Consumer) -> None:
+        torn = consumer.torn.copy()
+        consumer.torn.clear()
+        for venue, symbol in torn:
+            stream = self.streams.find(venue, symbol, "book")
+            if isinstance(stream, BookStream) and stream.view.live:
+                consumer.offer([stream.snapshot_event()])
+
+    def join(self, consumer: Consumer) -> None:
+        """Add a consumer; it first gets every `Instrument` and a full `BookSnapshot` of each live book."""
+        self.deliver()
+        consumer.offer(self.streams.instruments.values())
+        for stream in self.streams:
+            if isinstance(stream, BookStream) and stream.view.live:
+                consumer.offer([stream.snapshot_event()])
+        self.consumers.append(consumer)
+
+    def leave(self, consumer: Consumer) -> None:
+        """Remove a consumer."""
+        if consumer in self.consumers:
+            self.consumers.remove(consumer)
+
+    def report(self, handler: object, exc: Exception) -> None:
+        """Log and count a handler that raised."""
+        self.handler_errors += 1
+        if self.handler_errors <= 10 or self.handler_errors % 1000 == 0:
+            log.error("handler %r raised (%d so far)", handler, self.handler_errors, exc_info=exc)

@@ -1,0 +1,313 @@
+"""`Runner`: one venue of a feed. Learns its instruments, plans links, keeps a driver on each."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any
+
+from msgspec import structs
+
+from .clock import Clock
+from .counts import Counts
+from .driver import BANNED, SLOW_RETRY_NS, Driver, Edge
+from .errors import TransportError, UnknownSymbol
+from .events import Disconnected, Head, Instrument, Refused
+from .hub import Hub
+from .pace import SECOND, Backoff, Budget
+from .rest import Rest
+from .session import Session
+from .settings import VenueSettings
+from .subscriptions import Subscription
+from .text import escaped
+from .transport import Transport
+from .venues._spec import LinkPlan, Venue
+
+
+class Runner:
+    """Serves what is wanted of one venue; `want` and `unwant` may be called at any time, from the loop's thread."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        settings: VenueSettings,
+        hub: Hub,
+        *,
+        transport: Transport,
+        rest: Rest,
+        clock: Clock,
+        dice: Callable[[], float],
+        exact: bool,
+    ) -> None:
+        if settings.pace is not None:
+            venue = structs.replace(venue, pace=settings.pace)
+        self.venue = venue
+        self.endpoints = settings.endpoints(venue.endpoints)
+        self.instruments: dict[str, Instrument[Any]] = {}
+        self.refused: dict[str, str] = {}
+        self.ended = Counts()
+        self._hub = hub
+        self._exact = exact
+        self._settings = settings
+        self._wanted: set[Subscription] = set()
+        self._links: list[_Kept] = []
+        self._made = 0
+        self._work = asyncio.Event()
+        self._listed = False
+        self._last_failure = ""
+        self._edge = Edge(
+            transport=transport,
+            rest=rest,
+            rest_base=self.endpoints.rest,
+            budget=Budget(venue.pace),
+            clock=clock,
+            dice=dice,
+            deliver=hub.deliver,
+            max_message=venue.pace.max_message,
+            proxy=settings.proxy,
+        )
+
+    async def run(self) -> None:
+        """Serve until cancelled; every link and task ends with it."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await self._work.wait()
+                self._work.clear()
+                await self._learn()
+                self._assign(tasks)
+
+    def want(self, subscriptions: Iterable[Subscription]) -> None:
+        """Serve these too."""
+        self._wanted.update(subscriptions)
+        self._work.set()
+
+    def unwant(self, subscriptions: Iterable[Subscription]) -> None:
+        """Serve these no more."""
+        for subscription in subscriptions:
+            self._wanted.discard(subscription)
+            self.refused.pop(subscription.name, None)
+        self._work.set()
+
+    def sessions(self) -> list[Session[Any]]:
+        """Sessions of the standing connections."""
+        return [kept.driver.session for kept in self._links if kept.driver.session is not None]
+
+    def counts(self) -> Counts:
+        """Counters of all connections so far."""
+        total = Counts()
+        total.add(self.ended)
+        for session in self.sessions():
+            total.add(session.counts)
+        return total
+
+    def waiting(self) -> dict[str, str]:
+        """What is wanted and does not flow yet, and what it waits for."""
+        found: dict[str, str] = {}
+        placed = {s: kept for kept in self._links for s in kept.subscriptions}
+        for subscription in self._wanted:
+            name = subscription.name
+            if name in self.refused:
+                found[name] = self.refused[name]
+            elif subscription not in placed:
+                found[name] = self._last_failure or "loading instruments"
+            elif placed[subscription].driver.session is None:
+                found[name] = placed[subscription].failure or "connecting"
+        for session in self.sessions():
+            found.update(session.waiting())
+        return found
+
+    async def _learn(self) -> None:
+        """Learn the instruments wanted, trying until the venue answers; unknown symbols are refused."""
+        backoff = Backoff()
+        while unknown := self._unknown():
+            if self._listed:
+                self._refuse(unknown)
+                return
+            clock = self._edge.clock
+            try:
+                await self._list(sorted(unknown))
+            except (TransportError, ValueError) as exc:
+                delay = max(backoff.down(clock.mono_ns(), self._edge.dice()), self._blocked(exc)) / SECOND
+                status = exc.status if isinstance(exc, TransportError) else 0
+                self._last_failure = reason = escaped(str(exc))
+                self._tell(
+                    Disconnected,
+                    link="rest",
+                    code=0,
+                    reason=reason,
+                    status=status,
+                    retry_s=delay,
+                    attempt=backoff.attempt,
+                )
+                await asyncio.sleep(delay)
+
+    def _unknown(self) -> set[str]:
+        return {s.symbol for s in self._wanted if s.symbol not in self.instruments and s.name not in self.refused}
+
+    def _blocked(self, exc: Exception) -> int:
+        """How long the venue, or common sense, keeps us from trying again, in nanoseconds."""
+        if isinstance(exc, TransportError) and exc.fatal:
+            return SLOW_RETRY_NS
+        if isinstance(exc, TransportError) and (exc.status in BANNED or exc.retry_after_s is not None):
+            now = self._edge.clock.mono_ns()
+            seconds = 60.0 if exc.retry_after_s is None else exc.retry_after_s
+            return self._edge.budget.retry_after(seconds, now, self._edge.dice()) - now
+        return 0
+
+    async def _list(self, symbols: list[str]) -> None:
+        """Ask for these symbols' instruments, and for all where the venue does not answer that."""
+        requests = self.venue.instruments_requests(symbols)
+        for request in requests[:-1]:
+            reply = await self._fetch(request)
+            if reply is not None and self._learned(reply) and all(s in self.instruments for s in symbols):
+                return
+        reply = await self._fetch(requests[-1])
+        if reply is None:
+            raise TransportError(f"{self.venue.title} does not list its instruments")
+        for instrument in self.venue.instruments(reply):
+            self._keep(instrument)
+        self._listed = True
+
+    def _learned(self, body: bytes) -> bool:
+        try:
+            found = self.venue.instruments(body)
+        except ValueError:
+            return False
+        for instrument in found:
+            self._keep(instrument)
+        return True
+
+    def _keep(self, instrument: Instrument[Decimal]) -> None:
+        self.instruments[instrument.symbol] = instrument if self._exact else instrument.as_floats()
+
+    async def _fetch(self, request: Any) -> bytes | None:
+        edge = self._edge
+        at = edge.budget.fetch_at(request.weight, edge.clock.mono_ns())
+        await asyncio.sleep(max(0, at - edge.clock.mono_ns()) / SECOND)
+        reply = await edge.rest.fetch(edge.rest_base, request)
+        if reply.status in {400, 404}:
+            return None
+        if reply.status != 200:
+            words = {403: " (blocked)", 418: " (banned)", 429: " (too many requests)", 451: " (blocked in your region)"}
+            raise TransportError(
+                f"{self.venue.title} answered HTTP {reply.status}{words.get(reply.status, '')}",
+                status=reply.status,
+                retry_after_s=reply.retry_after_s,
+            )
+        return reply.body
+
+    async def all_instruments(self) -> list[Instrument[Any]]:
+        """Every instrument the venue lists. Raises TransportError or ValueError where it does not answer."""
+        if not self._listed:
+            await self._list([])
+            self._listed = True
+        return [self.instruments[name] for name in sorted(self.instruments)]
+
+    def _refuse(self, symbols: set[str]) -> None:
+        for subscription in sorted(self._wanted):
+            if subscription.symbol in symbols:
+                reason = str(UnknownSymbol(self.venue.name, subscription.symbol, self.instruments))
+                self.refused[subscription.name] = reason
+                self._tell(Refused, symbol=subscription.symbol, channel=subscription.channel, reason=reason)
+
+    def _assign(self, tasks: asyncio.TaskGroup) -> None:
+        """Move the links to what is wanted: unsubscribe, fill free places, then open new links."""
+        now = self._edge.clock.unix_ns()
+        served = {s for s in self._wanted if s.symbol in self.instruments}
+        for kept in list(self._links):
+            kept.leave(kept.subscriptions - served)
+            if not kept.subscriptions:
+                kept.stop()
+                self._links.remove(kept)
+        fresh = sorted(served - {s for kept in self._links for s in kept.subscriptions})
+        for symbol in dict.fromkeys(s.symbol for s in fresh):
+            self._hub.streams.introduce(self.instruments[symbol], now)
+        self._hub.deliver()
+        for plan in self.venue.plan(self.endpoints, fresh, self.venue.pace):
+            rest = list(plan.subscriptions)
+            for kept in self._links:
+                rest = kept.fill(plan, rest)
+            if rest:
+                self._open(structs.replace(plan, subscriptions=tuple(rest)), tasks)
+
+    def _open(self, plan: LinkPlan, tasks: asyncio.TaskGroup) -> None:
+        self._made += 1
+        kept = _Kept(self, plan, f"{self.venue.name}-{self._made}")
+        self._links.append(kept)
+        kept.task = tasks.create_task(kept.driver.run())
+
+    def _tell(self, kind: type[Head], **fields: Any) -> None:
+        outlet = self._hub.outlet
+        outlet.emit(
+            kind(venue=self.venue.name, ts_recv=self._edge.clock.unix_ns(), seq_local=outlet.number(), **fields)
+        )
+        self._hub.deliver()
+
+
+class _Kept:
+    """One link: its plan, what it serves now, its driver. It is the driver's `Maker`."""
+
+    def __init__(self, runner: Runner, plan: LinkPlan, link: str) -> None:
+        self.plan = plan
+        self.subscriptions: set[Subscription] = set(plan.subscriptions)
+        self.failure = ""
+        self.link = link
+        self.task: asyncio.Task[None] | None = None
+        self._runner = runner
+        self.driver = Driver(plan.url, plan.headers, self, runner._edge)
+
+    def session(self) -> Session[Any]:
+        """See `Maker`."""
+        runner = self._runner
+        return Session(
+            runner.venue,
+            structs.replace(self.plan, subscriptions=tuple(sorted(self.subscriptions))),
+            runner._hub.streams,
+            runner.instruments,
+            link=self.link,
+            exact=runner._exact,
+            max_resyncs=runner._settings.max_resyncs,
+        )
+
+    def failed(self, reason: str, status: int, retry_s: float, attempt: int) -> None:
+        """See `Maker`."""
+        self.failure = reason
+        self._runner._tell(
+            Disconnected, link=self.link, code=0, reason=reason, status=status, retry_s=retry_s, attempt=attempt
+        )
+
+    def ended(self, session: Session[Any]) -> None:
+        """See `Maker`."""
+        self._runner.ended.add(session.counts)
+
+    def fill(self, plan: LinkPlan, wanted: list[Subscription]) -> list[Subscription]:
+        """Take what fits into this link; returns the rest."""
+        if (plan.url, plan.kind) != (self.plan.url, self.plan.kind):
+            return wanted
+        taken = []
+        natives = {(s.channel, self._native(s)) for s in self.subscriptions}
+        room = self._runner.venue.pace.subscriptions_per_link - len(self.subscriptions)
+        for subscription in wanted:
+            key = (subscription.channel, self._native(subscription))
+            if len(taken) < room and key not in natives:
+                natives.add(key)
+                taken.append(subscription)
+        self.subscriptions.update(taken)
+        if taken:
+            self.driver.change(taken, ())
+        return [s for s in wanted if s not in taken]
+
+    def leave(self, gone: set[Subscription]) -> None:
+        """Unsubscribe these."""
+        if gone:
+            self.subscriptions -= gone
+            self.driver.change((), sorted(gone))
+            for subscription in gone:
+                self._runner._hub.streams.drop(subscription)
+
+    def stop(self) -> None:
+        """Close the link for good."""
+        if self.task is not None:
+            self.task.cancel()
+
+    def _native(self, subscription: Subscription) -> str:
+        return self._runner.instruments[subscription.symbol].native
