@@ -1,0 +1,1 @@
+"""Raw recordings: reading, replaying through the real sessions, digests."""

@@ -1,0 +1,46 @@
+"""One number for a whole event stream: equal digests mean equal market events, whatever the day or the transport."""
+
+import re
+from hashlib import sha256
+
+from ..events import MARKET_TYPES, Head, channel_of, encode_json
+
+_LOCAL = re.compile(rb'"(?:ts_recv|seq_local|epoch)":\d+,')
+_STREAM = re.compile(rb'\{"kind":"([a-z_]+)","venue":"([^"]*)","symbol":"([^"]*)"')
+_CHANNEL = {b"trade": "trades", b"ticker": "ticker", b"book_snapshot": "book", b"book_delta": "book"}
+
+
+class Digest:
+    """SHA-256 over the sorted digests of the streams.
+
+    A stream's digest (`venue:symbol:channel`) is over its market events as JSON lines, without `ts_recv`,
+    `seq_local` and `epoch`, which depend on who listened and when. The whole is over lines of "name hexdigest".
+    """
+
+    def __init__(self) -> None:
+        self._streams: dict[str, sha256] = {}  # type: ignore[valid-type] # the type of a hash has no public name
+
+    def add(self, event: Head) -> None:
+        """Take in an event; others than market events are left out."""
+        if type(event) in MARKET_TYPES:
+            self._add(f"{event.venue}:{event.symbol}:{channel_of(event)}", encode_json(event))
+
+    def add_json(self, line: bytes) -> None:
+        """The same for an event's JSON line, as `tail --json` prints it."""
+        head = _STREAM.match(line)
+        if head and head[1] in _CHANNEL:
+            self._add(f"{head[2].decode()}:{head[3].decode()}:{_CHANNEL[head[1]]}", line.strip())
+
+    def _add(self, name: str, line: bytes) -> None:
+        hash_ = self._streams.get(name)
+        if hash_ is None:
+            hash_ = self._streams[name] = sha256()
+        hash_.update(_LOCAL.sub(b"", line) + b"\n")
+
+    def streams(self) -> dict[str, str]:
+        """Digest of each stream."""
+        return {name: self._streams[name].hexdigest() for name in sorted(self._streams)}
+
+    def hexdigest(self) -> str:
+        """Digest of all."""
+        return sha256("".join(f"{name} {digest}\n" for name, digest in self.streams().items()).encode()).hexdigest()

@@ -1,0 +1,65 @@
+"""The raw format: JSON lines, one input of a session a line. The page docs/reference/raw-format.md fixes it."""
+
+import base64
+import gzip
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import IO
+
+import msgspec
+from msgspec import Struct
+
+from ..errors import RecordingError
+from ..text import escaped
+
+
+class Line(Struct):
+    """One line. Readers ignore the keys and the values of `dir` that they do not know."""
+
+    dir: str
+    conn: str = ""
+    t: Decimal | None = None
+    url: str = ""
+    raw: str = ""
+    b64: str = ""
+    code: int = 1006
+    reason: str = ""
+
+    @property
+    def data(self) -> bytes:
+        """The frame or body, as it was on the wire."""
+        return base64.b64decode(self.b64) if self.b64 else self.raw.encode()
+
+    @property
+    def recv_ns(self) -> int:
+        """Receive time in Unix nanoseconds; 0 where none was kept."""
+        return int(self.t * 1_000_000_000) if self.t is not None else 0
+
+
+_line = msgspec.json.Decoder(Line).decode
+
+
+def _open(path: Path) -> IO[bytes]:
+    with path.open("rb") as probe:
+        zipped = probe.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if zipped else path.open("rb")  # type: ignore[return-value] # gzip's is one
+
+
+def read_lines(path: str | Path) -> Iterator[Line]:
+    """The lines of a recording, plain or gzip. Raises RecordingError naming the file and the line."""
+    path = Path(path)
+    number = 0
+    try:
+        with _open(path) as stream:
+            for number, text in enumerate(stream, 1):
+                if text.strip():
+                    yield _line(text)
+    except FileNotFoundError:
+        raise RecordingError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise RecordingError(f"{path}: is a folder; name one recording") from None
+    except msgspec.MsgspecError as exc:
+        raise RecordingError(f"{path}, line {number}: not a line of a raw recording: {escaped(str(exc), 200)}") from exc
+    except (OSError, EOFError) as exc:
+        raise RecordingError(f"{path}, after line {number}: {exc}") from exc
