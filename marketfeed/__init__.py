@@ -11,6 +11,9 @@ async def main():
 mf.run(main())
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .consumer import Consumer
 from .errors import (
     BookNotTrusted,
@@ -53,6 +56,9 @@ from .settings import VenueSettings
 from .subscriptions import Subscription
 from .trusted_book import TrustedBook
 
+if TYPE_CHECKING:
+    from . import recording, sim
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -93,5 +99,14 @@ __all__ = [
     "VenueSettings",
     "VenueStatus",
     "encode_json",
+    "recording",
     "run",
+    "sim",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`mf.sim` and `mf.recording` are loaded when first used: a bot that does neither does not pay for them."""
+    if name in {"recording", "sim"}:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

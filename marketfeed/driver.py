@@ -105,15 +105,22 @@ class Driver:
         self._link, self.session = link, session
         self._on_frame = session.on_frame
         self._backoff.up(edge.clock.mono_ns())
-        code, reason = 1000, "closed by us"
+        code, reason, retry = 1000, "closed by us", False
         try:
             session.on_open(edge.clock.mono_ns(), edge.clock.unix_ns(), self._backoff.attempt + 1)
             self._after()
             code, reason = await self._closed
+            retry = True
         finally:
             self._drop_link()
             delay = self._backoff.down(edge.clock.mono_ns(), edge.dice())
-            session.on_close(code, reason, edge.clock.unix_ns(), retry_s=delay / SECOND, attempt=self._backoff.attempt)
+            session.on_close(
+                code,
+                reason,
+                edge.clock.unix_ns(),
+                retry_s=delay / SECOND if retry else None,
+                attempt=self._backoff.attempt,
+            )
             self._maker.ended(session)
             edge.deliver()
             link.close()

@@ -159,10 +159,19 @@ class Session(Generic[N]):
         self._desk.drop(leaving, mono_ns)
         self.deadline = 0
 
-    def on_close(self, code: int, reason: str, recv_ns: int, *, retry_s: float = 0.0, attempt: int = 0) -> None:
-        """The connection is gone: tell it, then what it costs each stream."""
+    def on_close(
+        self, code: int, reason: str, recv_ns: int, *, retry_s: float | None = 0.0, attempt: int = 0
+    ) -> None:
+        """The connection is gone: tell it, then what it costs each stream.
+
+        `retry_s` None means that we closed it for good: books end, and nothing is missing.
+        """
         self._recv_ns = recv_ns
-        self._tell(Disconnected, link=self.link, code=code, reason=reason, retry_s=retry_s, attempt=attempt)
+        self._tell(Disconnected, link=self.link, code=code, reason=reason, retry_s=retry_s or 0.0, attempt=attempt)
+        if retry_s is None:
+            for entry in self._desk.entries.values():
+                entry.stream.rest()
+            return
         why = f"link lost: {reason}"
         for sync in self.books.values():
             sync.lost(why, recv_ns)

@@ -117,7 +117,7 @@ class VenueServer:
         ws = web.WebSocketResponse(compress=False, autoping=False, timeout=GOODBYE_S, max_msg_size=CLIENT_FRAME)
         await ws.prepare(request)
         transport = request.transport
-        if not isinstance(transport, asyncio.Transport):
+        if transport is None:
             return ws  # gone before it began
         self._accepted += 1
         gremlin = Gremlin(self._faults, f"{self._seed}:{self._accepted}", self._injected)
