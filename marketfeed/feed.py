@@ -137,8 +137,8 @@ class Feed:
         loop = asyncio.get_running_loop()
         end = None if timeout is None else loop.time() + timeout
         while waiting := self.waiting():
-            refused = all("refused" in why or " has no " in why for why in waiting.values())
-            if refused or (end is not None and loop.time() >= end):
+            refused = {name for runner in self._runners.values() for name in runner.refusals()}
+            if waiting.keys() <= refused or (end is not None and loop.time() >= end):
                 raise NotLive(waiting)
             await asyncio.sleep(LIVE_POLL_S)
 
@@ -225,8 +225,12 @@ class Feed:
             raise ConfigError("this feed is closed; make a new one")
         if self._loop is None:
             raise ConfigError("enter the feed first: async with Feed() as feed")
-        if asyncio.get_running_loop() is not self._loop:
-            raise ConfigError("this feed runs on another event loop; use it from the one that entered it")
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            here = False
+        if not here:
+            raise ConfigError("this feed runs on another event loop or thread; use it from the one that entered it")
 
     def _check_depth(self, wanted: Subscription) -> None:
         for known in self._interest:

@@ -72,6 +72,7 @@ class Runner:
             while True:
                 await self._work.wait()
                 self._work.clear()
+                self._assign(tasks)
                 await self._learn()
                 self._assign(tasks)
 
@@ -90,6 +91,13 @@ class Runner:
     def sessions(self) -> list[Session[Any]]:
         """Sessions of the standing connections."""
         return [kept.driver.session for kept in self._links if kept.driver.session is not None]
+
+    def refusals(self) -> dict[str, str]:
+        """Streams that will not come, and why."""
+        found = dict(self.refused)
+        for session in self.sessions():
+            found.update(session.refusals())
+        return found
 
     def counts(self) -> Counts:
         """Counters of all connections so far."""

@@ -194,6 +194,11 @@ class Session(Generic[N]):
                 found[name] = f"subscription {entry.state}"
         return found
 
+    def refusals(self) -> dict[str, str]:
+        """Streams the venue refused on this connection, and its words."""
+        entries = self._desk.entries.values()
+        return {e.subscription.name: e.reason for e in entries if e.state == "refused"}
+
     def accepted(self, channel: Channel, native: str, depth: int = 0) -> None:
         """See `Port`; a depth the venue grants is the one the book is kept at."""
         if depth and native in self.books:

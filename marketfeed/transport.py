@@ -6,7 +6,6 @@ The libraries themselves are in `marketfeed.transports`; `marketfeed.transports.
 
 from collections.abc import Mapping
 from functools import cache
-from importlib import metadata
 from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Protocol
@@ -102,6 +101,8 @@ def pick_transport(name: str = "auto") -> Transport:
         from .transports.websockets import WebsocketsTransport  # noqa: PLC0415
 
         return WebsocketsTransport()
+    from importlib import metadata  # noqa: PLC0415  # 15 ms that `import marketfeed` need not cost
+
     others = metadata.entry_points(group=ENTRY_POINTS)
     for entry in others:
         if entry.name == name:
@@ -175,6 +176,8 @@ def proxy_for(url: str, proxy: str | None) -> str | None:
 @cache
 def user_agent() -> str:
     """How we introduce ourselves: `marketfeed/<version>`."""
+    from importlib import metadata  # noqa: PLC0415
+
     try:
         return f"marketfeed/{metadata.version('marketfeed')}"
     except metadata.PackageNotFoundError:

@@ -1,6 +1,6 @@
-"""Where to connect, and a TCP connection to a name with several addresses, tried side by side (RFC 8305, "happy eyeballs").
+"""Where to connect, and TCP to a name with several addresses, tried side by side (RFC 8305, "happy eyeballs").
 
-asyncio has this, uvloop has not; and a socket of our own can be shut down whatever a library does when cancelled.
+asyncio has that, uvloop has not; and a socket of our own can be shut down whatever a library does when cancelled.
 """
 
 import asyncio

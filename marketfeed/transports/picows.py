@@ -199,7 +199,6 @@ class PicowsLink(WSListener):
             return
         parts = self._parts = bytearray() if self._parts is None else self._parts
         if len(parts) + frame.payload_size > self.inlet.max_message:
-            self._parts = None
             self._break(1009, "")
             return
         parts += frame.get_payload_as_bytes()
