@@ -15,7 +15,7 @@ from typing import Literal
 
 from .events import Recovered, Refused, Stale, Subscribed
 from .pace import SECOND, Quota
-from .streams import Stream
+from .streams import BookStream, Stream
 from .subscriptions import Channel, Subscription
 from .venues._spec import Decoder, Pace
 
@@ -92,6 +92,22 @@ class Desk:
     def busy(self) -> bool:
         """Whether something is being waited for."""
         return bool(self._out) or any(e.state != "flowing" and e.state != "refused" for e in self.entries.values())
+
+    def waiting(self) -> dict[str, str]:
+        """Streams that do not flow yet, and what each waits for: data, or only its ack where the market may be quiet."""
+        found = self.refusals()
+        for entry in self.entries.values():
+            proven_by_data = entry.subscription.channel in self._snapshots or isinstance(entry.stream, BookStream)
+            flowing = (
+                entry.stream.view.live if isinstance(entry.stream, BookStream) else entry.stream.events > entry.seen
+            )
+            if not flowing and (proven_by_data or entry.state in ("queued", "asked")):
+                found.setdefault(entry.subscription.name, f"subscription {entry.state}, no data yet")
+        return found
+
+    def refusals(self) -> dict[str, str]:
+        """Streams the venue refused, and its words."""
+        return {e.subscription.name: e.reason for e in self.entries.values() if e.state == "refused"}
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Want these from now on."""

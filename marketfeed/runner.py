@@ -2,17 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from typing import Any
 
 from msgspec import structs
 
 from .clock import Clock
 from .counts import Counts
-from .driver import BANNED, SLOW_RETRY_NS, Driver, Edge
+from .driver import Driver, Edge
 from .errors import TransportError, UnknownSymbol
 from .events import Disconnected, Head, Instrument, Refused
 from .hub import Hub
+from .listing import Listing
 from .pace import SECOND, Backoff, Budget
 from .rest import Rest
 from .session import Session
@@ -42,7 +42,6 @@ class Runner:
             venue = structs.replace(venue, pace=settings.pace)
         self.venue = venue
         self.endpoints = settings.endpoints(venue.endpoints)
-        self.instruments: dict[str, Instrument[Any]] = {}
         self.refused: dict[str, str] = {}
         self.ended = Counts()
         self._hub = hub
@@ -52,7 +51,6 @@ class Runner:
         self._links: list[_Kept] = []
         self._made = 0
         self._work = asyncio.Event()
-        self._listed = False
         self._last_failure = ""
         self._edge = Edge(
             transport=transport,
@@ -65,6 +63,8 @@ class Runner:
             max_message=venue.pace.max_message,
             proxy=settings.proxy,
         )
+        self._listing = Listing(venue, self._edge, exact=exact)
+        self.instruments = self._listing.known
 
     async def run(self) -> None:
         """Serve until cancelled; every link and task ends with it."""
@@ -127,14 +127,14 @@ class Runner:
         """Learn the instruments wanted, trying until the venue answers; unknown symbols are refused."""
         backoff = Backoff()
         while unknown := self._unknown():
-            if self._listed:
+            if self._listing.whole:
                 self._refuse(unknown)
                 return
             clock = self._edge.clock
             try:
-                await self._list(sorted(unknown))
+                await self._listing.learn(sorted(unknown))
             except (TransportError, ValueError) as exc:
-                delay = max(backoff.down(clock.mono_ns(), self._edge.dice()), self._blocked(exc)) / SECOND
+                delay = max(backoff.down(clock.mono_ns(), self._edge.dice()), self._listing.away(exc)) / SECOND
                 status = exc.status if isinstance(exc, TransportError) else 0
                 self._last_failure = reason = escaped(str(exc))
                 self._tell(
@@ -151,63 +151,10 @@ class Runner:
     def _unknown(self) -> set[str]:
         return {s.symbol for s in self._wanted if s.symbol not in self.instruments and s.name not in self.refused}
 
-    def _blocked(self, exc: Exception) -> int:
-        """How long the venue, or common sense, keeps us from trying again, in nanoseconds."""
-        if isinstance(exc, TransportError) and exc.fatal:
-            return SLOW_RETRY_NS
-        if isinstance(exc, TransportError) and (exc.status in BANNED or exc.retry_after_s is not None):
-            now = self._edge.clock.mono_ns()
-            seconds = 60.0 if exc.retry_after_s is None else exc.retry_after_s
-            return self._edge.budget.retry_after(seconds, now, self._edge.dice()) - now
-        return 0
-
-    async def _list(self, symbols: list[str]) -> None:
-        """Ask for these symbols' instruments, and for all where the venue does not answer that."""
-        requests = self.venue.instruments_requests(symbols)
-        for request in requests[:-1]:
-            reply = await self._fetch(request)
-            if reply is not None and self._learned(reply) and all(s in self.instruments for s in symbols):
-                return
-        reply = await self._fetch(requests[-1])
-        if reply is None:
-            raise TransportError(f"{self.venue.title} does not list its instruments")
-        for instrument in self.venue.instruments(reply):
-            self._keep(instrument)
-        self._listed = True
-
-    def _learned(self, body: bytes) -> bool:
-        try:
-            found = self.venue.instruments(body)
-        except ValueError:
-            return False
-        for instrument in found:
-            self._keep(instrument)
-        return True
-
-    def _keep(self, instrument: Instrument[Decimal]) -> None:
-        self.instruments[instrument.symbol] = instrument if self._exact else instrument.as_floats()
-
-    async def _fetch(self, request: Any) -> bytes | None:
-        edge = self._edge
-        at = edge.budget.fetch_at(request.weight, edge.clock.mono_ns())
-        await asyncio.sleep(max(0, at - edge.clock.mono_ns()) / SECOND)
-        reply = await edge.rest.fetch(edge.rest_base, request)
-        if reply.status in {400, 404}:
-            return None
-        if reply.status != 200:
-            words = {403: " (blocked)", 418: " (banned)", 429: " (too many requests)", 451: " (blocked in your region)"}
-            raise TransportError(
-                f"{self.venue.title} answered HTTP {reply.status}{words.get(reply.status, '')}",
-                status=reply.status,
-                retry_after_s=reply.retry_after_s,
-            )
-        return reply.body
-
     async def all_instruments(self) -> list[Instrument[Any]]:
         """Every instrument the venue lists. Raises TransportError or ValueError where it does not answer."""
-        if not self._listed:
-            await self._list([])
-            self._listed = True
+        if not self._listing.whole:
+            await self._listing.learn([])
         return [self.instruments[name] for name in sorted(self.instruments)]
 
     def _refuse(self, symbols: set[str]) -> None:

@@ -9,12 +9,14 @@ next one gets a new session. `recv_ns` is Unix time, for stamping; `mono_ns` the
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, cast
 
-from .commands import Close, Command, Fetch, Ping, Send
+from .commands import Close, Command, Ping, Send
 from .counts import Counts
 from .desk import Desk, Entry
 from .events import Connected, Disconnected, Head, Instrument, Malformed, SchemaDrift, VenueStatus
+from .fetches import Fetches
 from .number import N
 from .pace import SECOND
+from .pulse import LOOK_NS, Pulse
 from .streams import BookStream, Streams, TickerStream, TradeStream
 from .subscriptions import Channel, Subscription
 from .sync import BookSync
@@ -22,7 +24,6 @@ from .text import escaped
 from .venues._spec import Context, LinkPlan, RestBooks, Venue
 
 SAMPLE = 200
-MAX_REFETCH_S = 30.0
 MAX_RESYNCS = 3
 """New snapshots of one book asked for on one connection within a minute; more make a new connection (kraken.md 6)."""
 
@@ -63,25 +64,20 @@ class Session(Generic[N]):
         self._desk = Desk(
             self._decoder, venue.pace, venue.first_data, lambda frame: self.commands.append(Send(frame)), self._gone
         )
+        self._fetches = Fetches(self._rest_books, self.commands.append)
+        self._pulse = Pulse(venue.pace, 0)
         self._recv_ns = 0
         self._mono_ns = 0
-        self._looked = (0, 0)
-        self._pongs = 0
-        self._alive_at = 0
-        self._pinged_at = 0
-        self._fetching: dict[str, int] = {}
-        self._tries: dict[str, int] = {}
-        self._later: dict[str, int] = {}
         self._resyncs: dict[str, list[int]] = {}
         self._max_resyncs = max_resyncs
-        self._tokens = 0
         self._drifts: set[str] = set()
         self._closing = False
 
     def on_open(self, mono_ns: int, recv_ns: int, attempt: int = 1) -> None:
         """Connected: tell it, and ask for what is wanted at the venue's pace."""
         self._recv_ns = recv_ns
-        self._alive_at = self._mono_ns = mono_ns
+        self._mono_ns = mono_ns
+        self._pulse = Pulse(self.venue.pace, mono_ns)
         self._tell(Connected, link=self.link, attempt=attempt)
         self.change(self._plan.subscriptions, (), mono_ns)
         self.on_tick(mono_ns, recv_ns)
@@ -97,52 +93,43 @@ class Session(Generic[N]):
 
     def on_reply(self, token: int, status: int, body: bytes, recv_ns: int, mono_ns: int) -> None:
         """Answer to `Fetch(token)`; one that nobody waits for any more is ignored (I8)."""
-        native = next((n for n, t in self._fetching.items() if t == token), None)
-        if native is None:
+        native = self._fetches.answered(token)
+        sync = self.books.get(native) if native is not None else None
+        if native is None or sync is None:
             return
         self._recv_ns = recv_ns
         self._mono_ns = mono_ns
-        del self._fetching[native]
-        sync = self.books.get(native)
-        if sync is None:
-            return
-        if status != 200:
-            self._refetch(native, mono_ns)
-            return
-        self._tries[native] = self._tries.get(native, 0) + 1
-        try:
-            self._rest_books.book_reply(native, body, recv_ns)
-        except (ValueError, RecursionError, ArithmeticError) as exc:
-            self._tell_malformed(body, f"REST snapshot of {escaped(native, 40)}: {_words(exc)}")
-            self._refetch(native, mono_ns)
-            return
+        if status == 200:
+            try:
+                self._rest_books.book_reply(native, body, recv_ns)
+            except (ValueError, RecursionError, ArithmeticError) as exc:
+                self._tell_malformed(body, f"REST snapshot of {escaped(native, 40)}: {_words(exc)}")
         if sync.state in ("live", "joining"):
-            self._tries.pop(native, None)
+            self._fetches.served(native)
+        else:
+            self._fetches.ask(native, mono_ns)
+        self.deadline = 0
 
     def on_failure(self, token: int, mono_ns: int) -> None:
-        """The fetch failed before an answer came; it is asked again after a growing delay."""
-        for native, open_token in self._fetching.items():
-            if open_token == token:
-                del self._fetching[native]
-                self._refetch(native, mono_ns)
-                break
+        """The fetch failed before an answer came; it is asked again after a growing delay (P20)."""
+        native = self._fetches.answered(token)
+        if native is not None:
+            self._fetches.ask(native, mono_ns)
+            self.deadline = 0
 
     def on_pong(self) -> None:
         """A pong, or the venue's own ping: the connection lives."""
-        self._pongs += 1
+        self._pulse.pongs += 1
 
     def on_tick(self, mono_ns: int, recv_ns: int) -> bool:
         """Do what is due; returns whether anything was done."""
         before = len(self.commands)
         self._mono_ns = mono_ns
         self._recv_ns = recv_ns
-        due = [native for native, at in self._later.items() if at <= mono_ns]
-        for native in due:
-            del self._later[native]
-            self._fetch(native)
         soon = self._desk.tick(mono_ns, recv_ns)
-        look = self._look_alive(mono_ns)
-        self.deadline = min([t for t in (soon, look, *self._later.values()) if t is not None])
+        later = self._fetches.tick(mono_ns)
+        self._look_alive(mono_ns)
+        self.deadline = min(t for t in (soon, later, mono_ns + LOOK_NS) if t is not None)
         return len(self.commands) > before
 
     def change(self, add: Sequence[Subscription], drop: Sequence[Subscription], mono_ns: int) -> None:
@@ -159,9 +146,7 @@ class Session(Generic[N]):
         self._desk.drop(leaving, mono_ns)
         self.deadline = 0
 
-    def on_close(
-        self, code: int, reason: str, recv_ns: int, *, retry_s: float | None = 0.0, attempt: int = 0
-    ) -> None:
+    def on_close(self, code: int, reason: str, recv_ns: int, *, retry_s: float | None = 0.0, attempt: int = 0) -> None:
         """The connection is gone: tell it, then what it costs each stream.
 
         `retry_s` None means that we closed it for good: books end, and nothing is missing.
@@ -180,24 +165,11 @@ class Session(Generic[N]):
 
     def waiting(self) -> dict[str, str]:
         """Streams of this link that do not flow yet, and what each waits for."""
-        found = {}
-        for entry in self._desk.entries.values():
-            name = entry.subscription.name
-            if entry.state == "refused":
-                found[name] = f"refused: {entry.reason}"
-            elif isinstance(entry.stream, BookStream):
-                if not entry.stream.view.live:
-                    found[name] = f"book is {self.books[entry.native].state}, subscription {entry.state}"
-            elif entry.stream.events <= entry.seen and (
-                entry.state in ("queued", "asked") or entry.subscription.channel in self.venue.first_data
-            ):
-                found[name] = f"subscription {entry.state}"
-        return found
+        return self._desk.waiting()
 
     def refusals(self) -> dict[str, str]:
         """Streams the venue refused on this connection, and its words."""
-        entries = self._desk.entries.values()
-        return {e.subscription.name: e.reason for e in entries if e.state == "refused"}
+        return self._desk.refusals()
 
     def accepted(self, channel: Channel, native: str, depth: int = 0) -> None:
         """See `Port`; a depth the venue grants is the one the book is kept at."""
@@ -268,7 +240,9 @@ class Session(Generic[N]):
             self._sinks(channel)[entry.native] = stream
 
     def _gone(self, entry: Entry) -> None:
-        self._resyncs.pop(entry.native, None)
+        if entry.subscription.channel == "book":
+            self._resyncs.pop(entry.native, None)
+            self._fetches.forget(entry.native)
 
     def _malformed(self, raw: bytes, exc: Exception) -> None:
         self.counts.malformed += 1
@@ -288,13 +262,11 @@ class Session(Generic[N]):
     def _resync(self, sync: BookSync[N]) -> None:
         """A book needs a new snapshot: over REST, or by subscribing again."""
         native = sync.native
-        if self.venue.book.snapshot == "rest":
-            if self._tries.get(native):
-                self._refetch(native, self._mono_ns)
-            else:
-                self._fetch(native)
-            return
         self.counts.resyncs += 1
+        if self.venue.book.snapshot == "rest":
+            self._fetches.ask(native, self._mono_ns)
+            self.deadline = 0
+            return
         recent = [at for at in self._resyncs.get(native, ()) if at > self._mono_ns - 60 * SECOND]
         self._resyncs[native] = [*recent, self._mono_ns]
         if len(recent) >= self._max_resyncs:
@@ -303,39 +275,13 @@ class Session(Generic[N]):
             self._desk.renew(("book", native))
             self.deadline = 0
 
-    def _fetch(self, native: str) -> None:
-        if native in self.books and native not in self._fetching and native not in self._later:
-            self._tokens += 1
-            self._fetching[native] = self._tokens
-            self.counts.resyncs += 1
-            self.commands.append(Fetch(self._tokens, self._rest_books.book_request(native)))
-
-    def _refetch(self, native: str, mono_ns: int) -> None:
-        """Fetch again after a delay that doubles up to 30 s (P20)."""
-        if native not in self._fetching and native not in self._later:
-            tries = self._tries.get(native, 0) + 1
-            self._tries[native] = tries
-            self._later[native] = mono_ns + int(min(MAX_REFETCH_S, 0.125 * 2.0 ** min(tries, 16)) * SECOND)
-            self.deadline = min(self.deadline, self._later[native])
-
-    def _look_alive(self, mono_ns: int) -> int:
-        """Ping an idle link, close a dead one; returns when to look again."""
-        pace = self.venue.pace
-        seen = (self.counts.frames, self._pongs)
-        if seen != self._looked:
-            self._looked = seen
-            self._alive_at = mono_ns
-            self._pinged_at = 0
-        idle = mono_ns - self._alive_at
-        if idle >= pace.silence_s * SECOND:
-            self._close(f"silent for {idle / SECOND:.1f} s")
-        elif self._pinged_at and mono_ns - self._pinged_at >= pace.pong_wait_s * SECOND:
-            self._close(f"no pong in {pace.pong_wait_s:g} s")
-        elif idle >= pace.ping_idle_s * SECOND and not self._pinged_at:
-            self._pinged_at = mono_ns
+    def _look_alive(self, mono_ns: int) -> None:
+        verdict, why = self._pulse.look(self.counts.frames, mono_ns)
+        if verdict == "dead":
+            self._close(why)
+        elif verdict == "ping":
             ping = self._decoder.ping()
             self.commands.append(Send(ping) if ping is not None else Ping())
-        return mono_ns + SECOND
 
     def _close(self, reason: str) -> None:
         if not self._closing:

@@ -15,7 +15,7 @@ def parse_symbol(text: str) -> str:
     Raises ConfigError where the text cannot be a name.
     """
     name = text.strip().upper().replace("/", "-").replace("_", "-")
-    if len(name) > MAX_NAME or not _SYMBOL.fullmatch(name):
+    if not _named(text, name):
         raise ConfigError(f"{text[:MAX_NAME]!r} is not a symbol; write BASE-QUOTE, as in BTC-USD")
     return name
 
@@ -41,6 +41,11 @@ def canonical(base: str, quote: str) -> str:
     Raises ValueError where a code holds anything but ASCII letters and digits: such names never enter (P33).
     """
     name = f"{base.upper()}-{quote.upper()}"
-    if len(name) > MAX_NAME or not _SYMBOL.fullmatch(name):
+    if not _named(base + quote, name):
         raise ValueError(f"not a symbol: {name[:MAX_NAME]!r}")
     return name
+
+
+def _named(text: str, name: str) -> bool:
+    # upper() turns some foreign letters into ASCII ones, so the text itself is looked at too
+    return text.isascii() and len(name) <= MAX_NAME and _SYMBOL.fullmatch(name) is not None

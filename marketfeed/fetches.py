@@ -1,0 +1,66 @@
+"""`Fetches`: the REST snapshots a session is waiting for: one open call a book, asked again with growing delays."""
+
+from collections.abc import Callable
+
+from .commands import Fetch
+from .pace import SECOND
+from .venues._spec import RestBooks
+
+MAX_DELAY_S = 30.0
+FIRST_DELAY_S = 0.25
+
+
+class Fetches:
+    """At most one fetch a book is open (I7); a reply to any other token is nobody's (I8).
+
+    `books` makes a book's request, `fetch` takes the command.
+    """
+
+    def __init__(self, books: RestBooks, fetch: Callable[[Fetch], None]) -> None:
+        self._books = books
+        self._fetch = fetch
+        self._open: dict[str, int] = {}
+        self._later: dict[str, int] = {}
+        self._tries: dict[str, int] = {}
+        self._tokens = 0
+
+    def ask(self, native: str, mono_ns: int) -> None:
+        """A book needs a snapshot: at once, or after a delay where the last one did not do."""
+        if native in self._open or native in self._later:
+            return
+        tries = self._tries.get(native, 0)
+        if tries:
+            delay = min(MAX_DELAY_S, FIRST_DELAY_S * 2.0 ** min(tries - 1, 16))
+            self._later[native] = mono_ns + int(delay * SECOND)
+        else:
+            self._go(native)
+
+    def answered(self, token: int) -> str | None:
+        """The book whose fetch this token is, no longer open; None where nobody waits for it. It counts as a try."""
+        for native, known in self._open.items():
+            if known == token:
+                del self._open[native]
+                self._tries[native] = self._tries.get(native, 0) + 1
+                return native
+        return None
+
+    def served(self, native: str) -> None:
+        """The snapshot did: the next one is asked for at once."""
+        self._tries.pop(native, None)
+
+    def forget(self, native: str) -> None:
+        """The book is not wanted any more."""
+        for known in (self._open, self._later, self._tries):
+            known.pop(native, None)
+
+    def tick(self, mono_ns: int) -> int | None:
+        """Ask what is due; returns when the next is, or None."""
+        for native in [n for n, at in self._later.items() if at <= mono_ns]:
+            del self._later[native]
+            self._go(native)
+        return min(self._later.values(), default=None)
+
+    def _go(self, native: str) -> None:
+        self._tokens += 1
+        self._open[native] = self._tokens
+        self._fetch(Fetch(self._tokens, self._books.book_request(native)))

@@ -1,0 +1,78 @@
+"""`Listing`: the instruments of one venue, asked for over REST within its budget."""
+
+import asyncio
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from .driver import BANNED, SLOW_RETRY_NS, Edge
+from .errors import TransportError
+from .events import Instrument
+from .pace import SECOND
+from .venues._spec import Request, Venue
+
+_WORDS = {403: " (blocked)", 418: " (banned)", 429: " (too many requests)", 451: " (blocked in your region)"}
+
+
+class Listing:
+    """`known` is by canonical symbol; `whole` says that it is all the venue has."""
+
+    def __init__(self, venue: Venue, edge: Edge, *, exact: bool) -> None:
+        self.known: dict[str, Instrument[Any]] = {}
+        self.whole = False
+        self._venue = venue
+        self._edge = edge
+        self._exact = exact
+
+    async def learn(self, symbols: list[str]) -> None:
+        """Ask for these symbols, and for all that the venue has where it does not answer that with every one of them.
+
+        Raises TransportError or ValueError where it does not answer at all.
+        """
+        *narrow, everything = self._venue.instruments_requests(symbols)
+        for request in narrow if symbols else ():
+            body = await self._fetch(request)
+            if body is not None and self._keep_if_listed(body) and all(s in self.known for s in symbols):
+                return
+        body = await self._fetch(everything)
+        if body is None:
+            raise TransportError(f"{self._venue.title} does not list its instruments")
+        self._keep(self._venue.instruments(body))
+        self.whole = True
+
+    def away(self, exc: Exception) -> int:
+        """How long a failure keeps us from trying again at least, in nanoseconds."""
+        if isinstance(exc, TransportError):
+            if exc.status in BANNED or exc.retry_after_s is not None:
+                now = self._edge.clock.mono_ns()
+                seconds = 60.0 if exc.retry_after_s is None else exc.retry_after_s
+                return self._edge.budget.retry_after(seconds, now, self._edge.dice()) - now
+            if exc.fatal:
+                return SLOW_RETRY_NS
+        return 0
+
+    def _keep_if_listed(self, body: bytes) -> bool:
+        try:
+            self._keep(self._venue.instruments(body))
+        except ValueError:
+            return False  # a venue may answer 200 to a filter it does not like: the whole list decides
+        return True
+
+    def _keep(self, instruments: Iterable[Instrument[Decimal]]) -> None:
+        for instrument in instruments:
+            self.known[instrument.symbol] = instrument if self._exact else instrument.as_floats()
+
+    async def _fetch(self, request: Request) -> bytes | None:
+        edge = self._edge
+        at = edge.budget.fetch_at(request.weight, edge.clock.mono_ns())
+        await asyncio.sleep(max(0, at - edge.clock.mono_ns()) / SECOND)
+        reply = await edge.rest.fetch(edge.rest_base, request)
+        if reply.status in {400, 404}:
+            return None
+        if reply.status != 200:
+            raise TransportError(
+                f"{self._venue.title} answered HTTP {reply.status}{_WORDS.get(reply.status, '')}",
+                status=reply.status,
+                retry_after_s=reply.retry_after_s,
+            )
+        return reply.body
