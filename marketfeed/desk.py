@@ -94,7 +94,7 @@ class Desk:
         return bool(self._out) or any(e.state != "flowing" and e.state != "refused" for e in self.entries.values())
 
     def waiting(self) -> dict[str, str]:
-        """Streams that do not flow yet, and what each waits for: data, or only its ack where the market may be quiet."""
+        """Streams that do not flow yet, and why; where a market may be quiet, an ack is enough."""
         found = self.refusals()
         for entry in self.entries.values():
             proven_by_data = entry.subscription.channel in self._snapshots or isinstance(entry.stream, BookStream)

@@ -223,6 +223,7 @@ class Driver:
             session.on_failure(fetch.token, edge.clock.mono_ns())
         else:
             now = edge.clock.mono_ns()
+            edge.budget.used(reply.used_weight, now)
             if reply.status in BANNED or reply.retry_after_s is not None:
                 edge.budget.retry_after(60.0 if reply.retry_after_s is None else reply.retry_after_s, now, edge.dice())
             session.on_reply(fetch.token, reply.status, reply.body, edge.clock.unix_ns(), now)

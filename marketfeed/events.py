@@ -23,7 +23,7 @@ import msgspec
 from .number import N
 
 Side = Literal["buy", "sell"]
-Cause = Literal["link lost", "sequence", "checksum", "malformed", "overflow", "crossed", "trade ids", "unsubscribed"]
+Cause = Literal["link lost", "sequence", "checksum", "malformed", "overflow", "crossed", "trade ids", "halted"]
 
 
 def _kind(name: str) -> str:

@@ -61,7 +61,8 @@ class Feed:
         for name, settings in self._settings.items():
             settings.endpoints(catalogue.venue(name).endpoints)
         self._transport = pick_transport(transport) if isinstance(transport, str) else transport
-        self._rest = rest or AiohttpRest()
+        self._rest = rest
+        self._rests: list[Rest] = []
         self._clock = clock or SystemClock()
         self._dice = dice
         self._policy: Policy = policy
@@ -91,7 +92,8 @@ class Feed:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._rest.close()
+        for rest in self._rests:
+            await rest.close()
         self._hub.deliver()
         for consumer in list(self._hub.consumers):
             consumer.end()
@@ -242,12 +244,15 @@ class Feed:
     def _runner(self, name: str) -> Runner:
         runner = self._runners.get(name)
         if runner is None:
+            settings = self._settings.get(name, VenueSettings())
+            rest = self._rest or AiohttpRest(proxy=settings.proxy, clock=self._clock)
+            self._rests.append(rest)
             runner = self._runners[name] = Runner(
                 catalogue.venue(name),
-                self._settings.get(name, VenueSettings()),
+                settings,
                 self._hub,
                 transport=self._transport,
-                rest=self._rest,
+                rest=rest,
                 clock=self._clock,
                 dice=self._dice,
                 exact=self.exact,

@@ -67,6 +67,7 @@ class Listing:
         at = edge.budget.fetch_at(request.weight, edge.clock.mono_ns())
         await asyncio.sleep(max(0, at - edge.clock.mono_ns()) / SECOND)
         reply = await edge.rest.fetch(edge.rest_base, request)
+        edge.budget.used(reply.used_weight, edge.clock.mono_ns())
         if reply.status in {400, 404}:
             return None
         if reply.status != 200:

@@ -37,6 +37,12 @@ class Quota:
         self._sum += weight
         return at
 
+    def adopt(self, spent: float, now: int) -> None:
+        """The venue counts `spent` in this window: what it knows more than we do was spent by others."""
+        if spent > self._sum:
+            self._log.append((max(now, self._log[-1][0] if self._log else 0), spent - self._sum))
+            self._sum = spent
+
     def peek(self, now: int) -> int:
         """When one unit could be spent, without spending it."""
         at = max(now, self._blocked_until, self._log[-1][0] if self._log else 0)
@@ -74,6 +80,11 @@ class Budget:
     def fetch_at(self, weight: int, now: int) -> int:
         """When a REST call of this weight may go."""
         return self._rest.reserve(weight, now)
+
+    def used(self, weight: int | None, now: int) -> None:
+        """What the venue says this address has spent, where it says so."""
+        if weight is not None:
+            self._rest.adopt(weight, now)
 
     def connect_at(self, now: int) -> int:
         """When the next connection attempt may go."""

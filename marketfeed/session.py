@@ -12,7 +12,7 @@ from typing import Any, Generic, cast
 from .commands import Close, Command, Ping, Send
 from .counts import Counts
 from .desk import Desk, Entry
-from .events import Connected, Disconnected, Head, Instrument, Malformed, SchemaDrift, VenueStatus
+from .events import Cause, Connected, Disconnected, Head, Instrument, Malformed, SchemaDrift, VenueStatus
 from .fetches import Fetches
 from .number import N
 from .pace import SECOND
@@ -186,12 +186,12 @@ class Session(Generic[N]):
         self._desk.dropped((channel, native))
         self.deadline = 0
 
-    def hole(self, reason: str) -> None:
+    def hole(self, reason: str, cause: Cause = "sequence") -> None:
         """See `Port`."""
         for sync in list(self.books.values()):
-            sync.doubt("sequence", reason, self._recv_ns)
+            sync.doubt(cause, reason, self._recv_ns)
         for stream in (*self.trades.values(), *self.tickers.values()):
-            stream.lost("sequence", self._recv_ns, reason)
+            stream.lost(cause, self._recv_ns, reason)
 
     def status(self, status: str, detail: str = "") -> None:
         """See `Port`."""
@@ -249,7 +249,7 @@ class Session(Generic[N]):
         self._tell_malformed(raw, _words(exc))
         names = self._decoder.suspects(raw)
         if names is None and self.venue.book.scope == "link":
-            self.hole("a frame could not be read")
+            self.hole("a frame could not be read", "malformed")
             return
         for native in list(self.books) if names is None else names:
             sync = self.books.get(native)

@@ -57,7 +57,7 @@ class _Listener:
     def dropped(self, channel: Channel, native: str) -> None:
         """Nothing to note."""
 
-    def hole(self, reason: str) -> None:
+    def hole(self, reason: str, cause: str = "") -> None:
         """Nothing to note."""
 
     def status(self, status: str, detail: str = "") -> None:

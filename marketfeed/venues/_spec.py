@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, Protocol
 from msgspec import Struct
 
 from ..counts import Counts
-from ..events import Instrument, Side
+from ..events import Cause, Instrument, Side
 from ..number import N, N_contra
 from ..subscriptions import Channel, Subscription
 
@@ -202,8 +202,8 @@ class Port(Protocol[N_contra]):
     def counts(self) -> Counts:
         """Counters of this connection."""
 
-    def hole(self, reason: str) -> None:
-        """Frames of this link were lost: every stream on it is suspect (link scope)."""
+    def hole(self, reason: str, cause: Cause = "sequence") -> None:
+        """Every stream of this link is suspect: its frames were lost (link scope), or the venue halted."""
 
     def status(self, status: str, detail: str = "") -> None:
         """The venue spoke of itself: `maintenance`, `online`, `shutdown`."""

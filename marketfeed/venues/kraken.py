@@ -145,6 +145,7 @@ class Decoder(Generic[N]):
         self._instruments = context.instruments
         self._requests: dict[int, tuple[str, list[str]]] = {}
         self._req_id = 0
+        self._system = ""
 
     def frame(self, raw: bytes, recv_ns: int) -> None:
         """See `_spec.Decoder`."""
@@ -162,8 +163,8 @@ class Decoder(Generic[N]):
             self._port.control()
         elif channel == "status":
             self._port.control()
-            for system in _system(frame.data):
-                self._port.status(system.system)
+            for status in _system(frame.data):
+                self._on_system(status.system)
         elif frame.method:
             self._port.control()
             self._on_reply(frame.method, _reply(raw))
@@ -173,6 +174,15 @@ class Decoder(Generic[N]):
             self._port.drift(channel, raw)
         else:
             raise ValueError("neither a channel nor a method")
+
+    def _on_system(self, system: str) -> None:
+        """Maintenance stops the books without a word of each; back online they must begin anew (kraken.md 9)."""
+        before, self._system = self._system, system
+        self._port.status(system)
+        if system == "maintenance":
+            self._port.hole("the venue is in maintenance", "halted")
+        elif before == "maintenance":
+            self._port.restart(f"{system} again after maintenance")
 
     def _on_trades(self, history: bool, data: msgspec.Raw, recv_ns: int) -> None:
         trades: list[WTrade[Any]] = _trades(data)

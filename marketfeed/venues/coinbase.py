@@ -1,0 +1,483 @@
+"""Coinbase Advanced Trade: trades, ticker, book; one number counts every frame of a connection.
+
+Docs: docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/websocket/{websocket-overview, websocket-channels,
+websocket-rate-limits}, .../advanced-trade-asyncapi.json. Checked 2026-11-21.
+"""
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Generic, Literal
+from urllib.parse import quote
+
+import msgspec
+import orjson
+from msgspec import Struct
+
+from ..events import Instrument
+from ..number import Int64, N, P, Price, S, Size, check_numbers, decimals, odd
+from ..subscriptions import Channel, Subscription
+from ..symbols import canonical, parse_symbol
+from ._plan import one_host
+from ._rules import rfc3339_ns, step
+from ._spec import BookRule, Context, Endpoints, LinkPlan, Pace, Request, Venue
+
+NAME = "coinbase"
+# 8 connections and 8 messages a second by an address; 10 public REST calls a second. 20 products of three channels a
+# connection: a snapshot is megabytes, and one lost frame voids all. A heartbeat each second.
+PACE = Pace(
+    frames_per_s=6,
+    subscriptions_per_link=60,
+    connects=(8, 1),
+    rest=(10, 1),
+    silence_s=5,
+    max_message=64 * 2**20,
+)
+BOOK = BookRule(snapshot="stream", scope="link", numbered=False)
+MAX_OLD = 10
+"""Frames in a row numbered below what is expected, after which the venue has begun a new count."""
+
+
+class WFrame(Struct):
+    """{"channel":"l2_data","client_id":"","timestamp":"2026-04-07T14:30:00.123456Z","sequence_num":0,"events":[...]}
+
+    {"type":"error","message":"..."} has none of these. `sequence_num` counts the frames of all channels from 0.
+    """
+
+    channel: str = ""
+    timestamp: str = ""
+    sequence_num: Int64 | None = None
+    events: msgspec.Raw = msgspec.Raw(b"[]")
+    type: str = ""
+    message: str = ""
+
+
+class WTrade(Struct, Generic[P]):
+    """{"trade_id":"995098700","product_id":"BTC-USD","price":"68900.50","size":"0.00150000","side":"BUY",
+    "time":"2026-04-07T14:30:02.789012Z"}: `side` is the maker's, so the taker did the opposite."""
+
+    trade_id: Int64
+    product_id: str
+    price: P
+    size: P
+    side: Literal["BUY", "SELL"]
+    time: str
+
+
+class WTrades(Struct, Generic[P]):
+    """{"type":"update","trades":[...]}: what came since the last one, newest first. A snapshot is history."""
+
+    type: Literal["snapshot", "update"]
+    trades: list[WTrade[P]]
+
+
+class WTicker(Struct, Generic[S]):
+    """{"type":"ticker","product_id":"BTC-USD","price":"68900.50","volume_24_h":"15328.12345678",...,
+    "best_bid":"68900.00","best_bid_quantity":"1.50000000","best_ask":"68901.00","best_ask_quantity":"0.50000000"}"""
+
+    product_id: str
+    price: S | None = None
+    volume_24_h: S | None = None
+    best_bid: S | None = None
+    best_bid_quantity: S | None = None
+    best_ask: S | None = None
+    best_ask_quantity: S | None = None
+
+
+class WTickers(Struct, Generic[S]):
+    """{"type":"snapshot","tickers":[...]}"""
+
+    tickers: list[WTicker[S]]
+
+
+class WLevel(Struct, Generic[P, S]):
+    """{"side":"offer","event_time":"2026-04-07T14:30:01.456789Z","price_level":"68901.00","new_quantity":"0.0"}"""
+
+    side: Literal["bid", "offer"]
+    price_level: P
+    new_quantity: S
+
+
+class WBook(Struct, Generic[P, S]):
+    """{"type":"update","product_id":"BTC-USD","updates":[...]}: sizes are absolute, 0 removes."""
+
+    type: Literal["snapshot", "update"]
+    product_id: str
+    updates: list[WLevel[P, S]]
+
+
+class WName(Struct):
+    """Whose book an event is of, where the rest of it cannot be read."""
+
+    product_id: str
+
+
+class WSubscriptions(Struct):
+    """{"subscriptions":{"level2":["BTC-USD","ETH-USD"],"heartbeats":["heartbeats"]}}: all that the connection has."""
+
+    subscriptions: dict[str, list[str] | None] = {}
+
+
+_envelope = msgspec.json.Decoder(WFrame).decode
+_trades = msgspec.json.Decoder(list[WTrades[Price]], strict=False).decode
+_trades_exact = msgspec.json.Decoder(list[WTrades[Decimal]], strict=False).decode
+_tickers = msgspec.json.Decoder(list[WTickers[Size]], strict=False).decode
+_tickers_exact = msgspec.json.Decoder(list[WTickers[Decimal]], strict=False).decode
+_books = msgspec.json.Decoder(list[WBook[Price, Size]], strict=False).decode
+_books_exact = msgspec.json.Decoder(list[WBook[Decimal, Decimal]], strict=False).decode
+_names = msgspec.json.Decoder(list[WName]).decode
+_subscriptions = msgspec.json.Decoder(list[WSubscriptions]).decode
+
+_WIRE: dict[Channel, str] = {"trades": "market_trades", "ticker": "ticker", "book": "level2"}
+_CHANNEL: dict[str, Channel] = {wire: channel for channel, wire in _WIRE.items()}
+_UNASKED = frozenset({"candles", "status", "ticker_batch", "user", "futures_balance_summary"})
+_EMPTY = re.compile(rb':\s*""')
+_PRODUCT = re.compile(r"[A-Z0-9]+(?:-[A-Z0-9]+)+")
+
+_Key = tuple[Channel, str]
+
+
+class Decoder(Generic[N]):
+    """One connection to Coinbase; see `_spec.Decoder`.
+
+    A frame that cannot be read at all hides its number. The session then calls every stream of the link doubtful, and
+    nothing can be proven before the next number is seen: so a jump found there has been told already.
+    """
+
+    def __init__(self, context: Context[N]) -> None:
+        self._port = context.port
+        self._exact = context.exact
+        self._expected = 0
+        self._begun = False
+        self._told = False
+        self._old = 0
+        self._beating = False
+        self._listed: set[_Key] = set()
+        self._asked: list[set[_Key]] = []
+
+    def frame(self, raw: bytes, recv_ns: int) -> None:
+        """See `_spec.Decoder`."""
+        try:
+            frame = _envelope(raw)
+        except (ValueError, RecursionError):
+            self._told = True
+            raise
+        if frame.sequence_num is None:
+            self._on_unnumbered(frame, raw)
+        elif self._follows(frame.sequence_num):
+            self._on_numbered(frame, raw, recv_ns)
+
+    def _on_unnumbered(self, frame: WFrame, raw: bytes) -> None:
+        if frame.channel or not frame.type:
+            self._told = True
+            raise ValueError("a frame without sequence_num")
+        if frame.type == "error":
+            self._port.control()
+            self._on_error(frame.message)
+        else:
+            self._port.drift(frame.type, raw)
+
+    def _on_numbered(self, frame: WFrame, raw: bytes, recv_ns: int) -> None:
+        channel = frame.channel
+        if channel == "l2_data":
+            self._on_books(frame, recv_ns)
+        elif channel == "market_trades":
+            self._on_trades(frame, recv_ns)
+        elif channel == "ticker":
+            self._on_tickers(frame, recv_ns)
+        elif channel == "heartbeats":
+            self._port.control()
+        elif channel == "subscriptions":
+            listed = _subscriptions(frame.events)
+            self._port.control()
+            self._on_subscriptions(listed)
+        elif channel in _UNASKED:
+            self._port.unasked("")
+        elif channel:
+            self._port.drift(channel, raw)
+        else:
+            raise ValueError("a frame without a channel")
+
+    def _follows(self, number: int) -> bool:
+        """Test a frame's number, whatever its channel; False where the frame is an old one.
+
+        asyncapi: "starts at 0, increases by 1 for every message of the connection, of any channel or product".
+        """
+        expected, port = self._expected, self._port
+        if number < expected:
+            port.counts.stale += 1
+            self._old += 1
+            if self._old == MAX_OLD:
+                port.hole(f"{MAX_OLD} frames in a row were numbered below {expected}, the last {number}")
+                port.restart("the venue began a new count of frames")
+            return False
+        if self._begun:
+            if number == expected:
+                port.counts.links_ok += 1
+            else:
+                port.counts.links_broken += 1
+        if number != expected and not self._told:
+            port.hole(f"frame {expected} was expected, {number} came")
+        self._begun = True
+        self._told = False
+        self._old = 0
+        self._expected = number + 1
+        return True
+
+    def _read(self, body: bytes, checked: Any, exact: Any) -> Any:
+        if odd(body):
+            check_numbers(body)
+        read = checked(body)
+        return exact(body) if self._exact else read
+
+    def _on_books(self, frame: WFrame, recv_ns: int) -> None:
+        books = self._read(bytes(frame.events), _books, _books_exact)
+        ts_event = _time(frame)
+        used = False
+        for b in books:
+            sink = self._port.books.get(b.product_id)
+            if sink is None:
+                continue
+            used = True
+            bids = [(v.price_level, v.new_quantity) for v in b.updates if v.side == "bid"]
+            asks = [(v.price_level, v.new_quantity) for v in b.updates if v.side == "offer"]
+            if b.type == "snapshot":
+                sink.snapshot(0, bids, asks, ts_event, recv_ns)
+            else:
+                sink.delta(0, 0, bids, asks, ts_event, recv_ns)
+        if not used:
+            self._port.unasked(books[0].product_id if books else "")
+
+    def _on_trades(self, frame: WFrame, recv_ns: int) -> None:
+        batches = self._read(bytes(frame.events), _trades, _trades_exact)
+        batches = [(b.type, [(t, rfc3339_ns(t.time)) for t in sorted(b.trades, key=_trade_id)]) for b in batches]
+        used, name = False, ""
+        for kind, trades in batches:
+            newest: dict[str, int] = {}
+            for t, ts_event in trades:
+                name = t.product_id
+                sink = self._port.trades.get(name)
+                if sink is None:
+                    continue
+                used = True
+                if kind == "snapshot":
+                    newest[name] = t.trade_id
+                else:
+                    side: Literal["buy", "sell"] = "sell" if t.side == "BUY" else "buy"
+                    sink.trade(t.price, t.size, side, t.trade_id, ts_event, recv_ns)
+            for product, number in newest.items():
+                self._port.trades[product].seed(number, recv_ns)
+        if not used:
+            self._port.unasked(name)
+
+    def _on_tickers(self, frame: WFrame, recv_ns: int) -> None:
+        # what a ticker lacks may be "": in JSON nothing else can stand there, so it may be called null
+        body = bytes(frame.events)
+        if b'""' in body:
+            body = _EMPTY.sub(b":null", body)
+        tickers = [t for event in self._read(body, _tickers, _tickers_exact) for t in event.tickers]
+        ts_event = _time(frame)
+        used = False
+        for t in tickers:
+            sink = self._port.tickers.get(t.product_id)
+            if sink is None:
+                continue
+            used = True
+            sink.ticker(
+                ts_event,
+                recv_ns,
+                bid=t.best_bid,
+                bid_size=t.best_bid_quantity,
+                ask=t.best_ask,
+                ask_size=t.best_ask_quantity,
+                last=t.price,
+                volume_24h=t.volume_24_h,
+            )
+        if not used:
+            self._port.unasked(tickers[0].product_id if tickers else "")
+
+    def _on_subscriptions(self, events: list[WSubscriptions]) -> None:
+        """The whole state: what is new in it was accepted, what is gone from it was dropped."""
+        listed = {
+            (_CHANNEL[wire], native)
+            for event in events
+            for wire, natives in event.subscriptions.items()
+            if wire in _CHANNEL
+            for native in natives or ()
+        }
+        gone = self._listed - listed
+        self._listed = listed
+        self._answered(listed)
+        for channel, native in sorted(gone):
+            self._port.dropped(channel, native)
+        for channel, native in sorted(listed):
+            self._port.accepted(channel, native)
+
+    def _on_error(self, message: str) -> None:
+        """An error names no request: it is about the products it names, else about what has waited longest."""
+        named = set(_PRODUCT.findall(message))
+        about = {key for asked in self._asked for key in asked if key[1] in named}
+        if not about and self._asked:
+            about = set(self._asked[0])
+        if not about:
+            self._port.status("error", message)
+        self._answered(about)
+        for channel, native in sorted(about):
+            self._port.refused(channel, native, message or "refused without a word")
+
+    def _answered(self, about: set[_Key]) -> None:
+        self._asked = [left for asked in self._asked if (left := asked - about)]
+
+    def suspects(self, raw: bytes) -> Sequence[str] | None:
+        """See `_spec.Decoder`; a frame whose number or channel cannot be read may be of any."""
+        try:
+            frame = _envelope(raw)
+            if frame.sequence_num is None or not frame.channel:
+                return None
+            if frame.channel != "l2_data":
+                return ()
+            return [event.product_id for event in _names(frame.events)]
+        except (ValueError, RecursionError):
+            return None
+
+    def subscribe(self, add: Sequence[tuple[Subscription, str]]) -> list[str]:
+        """See `_spec.Decoder`; one channel a frame, and heartbeats before all, or quiet channels are closed."""
+        frames = [] if self._beating else ['{"type":"subscribe","channel":"heartbeats"}']
+        self._beating = True
+        for channel, natives in _by_channel(add):
+            self._asked.append({(channel, native) for native in natives})
+            frames.append(_message("subscribe", channel, natives))
+        return frames
+
+    def unsubscribe(self, drop: Sequence[tuple[Subscription, str]]) -> list[str]:
+        """See `_spec.Decoder`."""
+        self._answered({(s.channel, native) for s, native in drop})
+        return [_message("unsubscribe", channel, natives) for channel, natives in _by_channel(drop)]
+
+    def ping(self) -> str | None:
+        """See `_spec.Decoder`; a protocol ping does."""
+        return None
+
+
+def _time(frame: WFrame) -> int:
+    return rfc3339_ns(frame.timestamp) if frame.timestamp else 0
+
+
+def _trade_id(trade: WTrade[Any]) -> int:
+    return trade.trade_id
+
+
+def _by_channel(about: Sequence[tuple[Subscription, str]]) -> list[tuple[Channel, list[str]]]:
+    groups: dict[Channel, list[str]] = {}
+    for subscription, native in about:
+        groups.setdefault(subscription.channel, []).append(native)
+    return list(groups.items())
+
+
+def _message(kind: str, channel: Channel, natives: list[str]) -> str:
+    return orjson.dumps({"type": kind, "product_ids": natives, "channel": _WIRE[channel]}).decode()
+
+
+class WProduct(Struct):
+    """{"product_id":"BTC-USDC","base_increment":"0.00000001","price_increment":"0.01","status":"online",
+    "cancel_only":false,...,"product_type":"SPOT","base_currency_id":"BTC","quote_currency_id":"USDC",
+    "alias":"BTC-USD","alias_to":[]}: frames of an alias carry the name it stands for."""
+
+    product_id: str
+    base_currency_id: str
+    quote_currency_id: str
+    base_increment: str = ""
+    price_increment: str = ""
+    status: str = ""
+    product_type: str = "SPOT"
+    alias: str = ""
+    cancel_only: bool = False
+    limit_only: bool = False
+    post_only: bool = False
+    trading_disabled: bool = False
+    auction_mode: bool = False
+    is_disabled: bool = False
+    view_only: bool = False
+
+
+class WProducts(Struct):
+    """{"products":[...],"num_products":812}"""
+
+    products: list[WProduct]
+
+
+_product = msgspec.json.Decoder(WProduct).decode
+_products = msgspec.json.Decoder(WProducts).decode
+_FLAGS = ("cancel_only", "limit_only", "post_only", "trading_disabled", "auction_mode", "is_disabled", "view_only")
+_ROOT = "/api/v3/brokerage/market/products"
+FEW = 5
+"""Up to so many products are asked for one by one; the list of all is megabytes."""
+
+
+def instruments_requests(symbols: Sequence[str]) -> list[Request]:
+    """Each product, where they are few; then all."""
+    few = symbols if len(symbols) <= FEW else ()
+    return [*(Request(f"{_ROOT}/{quote(s, safe='')}") for s in few), Request(f"{_ROOT}?product_type=SPOT")]
+
+
+def instruments(body: bytes) -> list[Instrument[Decimal]]:
+    """Instruments of a list of products, or of one product alone."""
+    try:
+        products = _products(body).products
+    except msgspec.ValidationError:
+        products = [_product(body)]
+    found = []
+    for p in products:
+        if p.product_type != "SPOT":
+            continue
+        try:
+            symbol = canonical(p.base_currency_id, p.quote_currency_id)
+            native = parse_symbol(p.alias or p.product_id)
+            tick, lot = _step(p.price_increment), _step(p.base_increment)
+        except (ValueError, ArithmeticError):
+            continue  # a name that no text may carry (P33), or no number; the others stand
+        held = [flag for flag in _FLAGS if getattr(p, flag)]
+        found.append(
+            Instrument(
+                venue=NAME,
+                symbol=symbol,
+                native=native,
+                base=p.base_currency_id,
+                quote=p.quote_currency_id,
+                tick=tick,
+                lot=lot,
+                price_digits=None if tick is None else decimals(tick),
+                size_digits=None if lot is None else decimals(lot),
+                trading=p.status == "online" and not held,
+                status=", ".join([p.status or "unknown", *held]),
+            )
+        )
+    return found
+
+
+def _step(text: str) -> Decimal | None:
+    return step(Decimal(text)) if text else None
+
+
+def plan(endpoints: Endpoints, wanted: Sequence[Subscription], pace: Pace) -> list[LinkPlan]:
+    """One URL; markets in USDC on links of their own.
+
+    Frames of BTC-USDC carry BTC-USD, its other name, so the two cannot be told apart on one link.
+    """
+    aliased = [s for s in wanted if s.symbol.endswith("-USDC")]
+    plain = [s for s in wanted if not s.symbol.endswith("-USDC")]
+    return [*one_host(endpoints.ws, plain, pace), *one_host(endpoints.ws, aliased, pace, kind="usdc")]
+
+
+VENUE = Venue(
+    name=NAME,
+    title="Coinbase",
+    endpoints=Endpoints(ws="wss://advanced-trade-ws.coinbase.com", rest="https://api.coinbase.com"),
+    pace=PACE,
+    book=BOOK,
+    decoder=Decoder,
+    plan=plan,
+    instruments_requests=instruments_requests,
+    instruments=instruments,
+    first_data=frozenset({"trades", "ticker", "book"}),
+)
