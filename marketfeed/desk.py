@@ -49,7 +49,7 @@ class Entry:
         self.stream = stream
         self.state: State = "queued"
         self.since = 0
-        self.seen = stream.events
+        self.seen = stream.heard()
         self.tries = 0
         self.stale = False
         self.again = False
@@ -99,7 +99,7 @@ class Desk:
         for entry in self.entries.values():
             proven_by_data = entry.subscription.channel in self._snapshots or isinstance(entry.stream, BookStream)
             flowing = (
-                entry.stream.view.live if isinstance(entry.stream, BookStream) else entry.stream.events > entry.seen
+                entry.stream.view.live if isinstance(entry.stream, BookStream) else entry.stream.heard() > entry.seen
             )
             if not flowing and (proven_by_data or entry.state in ("queued", "asked")):
                 found.setdefault(entry.subscription.name, f"subscription {entry.state}, no data yet")
@@ -132,13 +132,15 @@ class Desk:
                 leaving.append(entry)
         self._leave(leaving, now)
 
-    def renew(self, key: Key) -> None:
-        """Unsubscribe and subscribe again, for a new snapshot; harmless while that is under way."""
+    def renew(self, key: Key) -> bool:
+        """Unsubscribe and subscribe again, for a new snapshot; False where that is under way already."""
         entry = self.entries.get(key)
-        if entry is not None and entry.state in ("acked", "flowing"):
-            entry.state = "dropping"
-            entry.again = True
-            entry.since = -1  # the unsubscribe goes out with the next tick
+        if entry is None or entry.state not in ("acked", "flowing"):
+            return False
+        entry.state = "dropping"
+        entry.again = True
+        entry.since = -1  # the unsubscribe goes out with the next tick
+        return True
 
     def accepted(self, key: Key, recv_ns: int) -> None:
         """The venue acknowledged; data has yet to come."""
@@ -158,15 +160,19 @@ class Desk:
             entry.reason = reason
             entry.stream.tell(Refused, recv_ns, channel=entry.subscription.channel, reason=reason)
 
-    def dropped(self, key: Key) -> None:
-        """The venue acknowledged an unsubscribe."""
+    def dropped(self, key: Key) -> bool:
+        """The venue ended a subscription; whether it did so unasked, in which case it is asked for again."""
         entry = self.entries.get(key)
+        if entry is not None and entry.state in ("acked", "flowing"):
+            self._requeue(entry)
+            return True
         if entry is None or entry.state != "dropping" or entry.since < 0:
-            return
+            return False
         if entry.again:
             self._requeue(entry)
         else:
             self._forget(entry)
+        return False
 
     def tick(self, now: int, recv_ns: int) -> int | None:
         """Do what is due; returns when to be called again, None where nothing is waited for."""
@@ -194,7 +200,7 @@ class Desk:
             else:
                 self._forget(entry)
             return
-        if entry.state in ("asked", "acked") and entry.stream.events > entry.seen:
+        if entry.state in ("asked", "acked") and entry.stream.heard() > entry.seen:
             self._flows(entry, recv_ns)
         elif entry.state == "asked" and 0 < entry.since <= now - int(pace.ack_s * SECOND):
             self._again(entry, now, recv_ns, "no acknowledgement")
@@ -233,7 +239,7 @@ class Desk:
         entry.again = False
         entry.acked = False
         entry.since = at
-        entry.seen = entry.stream.events
+        entry.seen = entry.stream.heard()
 
     def _forget(self, entry: Entry) -> None:
         self.entries.pop(entry.key, None)

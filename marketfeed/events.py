@@ -11,6 +11,8 @@ All events share a head:
 Prices are in the quote currency. Sizes are the venue's own numbers: `Instrument.size_unit` says of what.
 Numbers are `float`, or `Decimal` under `Feed(exact=True)`. JSON of an event carries `"kind"`.
 Loss is an event too, and stands before anything newer than what was lost.
+
+All events are in one file, so that a field's meaning stands once: the reason for its length.
 """
 
 import re

@@ -40,20 +40,23 @@ MAX_EXPONENT = 30
 _SHAPE = bytes(0x30 if chr(i) in "0123456789." else 0x65 if chr(i) in "eE" else 0x20 for i in range(256))
 _LONG = b"0" * (MAX_CHARS + 1)
 _NUMBER = re.compile(rb"(?<![\w.])-?(\d[\d.]*)(?:[eE]([+-]?\d+))?(?![\w.])")
+_ESCAPED = re.compile(rb"\\u00(?:3[0-9]|45|65|2[bdeBDE])")
 
 
 def odd(raw: bytes) -> bool:
-    """Whether a frame may hold a number that a float decoder cannot judge. Hot: about 1 ns a byte."""
+    """Whether a frame may hold a number that a float decoder cannot judge. Hot: about 2 ns a byte."""
     shape = raw.translate(_SHAPE)
-    return _LONG in shape or b"0e" in shape
+    return _LONG in shape or b"0e" in shape or b"\\" in raw
 
 
 def check_numbers(raw: bytes) -> None:
     """Judge every number in a frame by its text; called where `odd` says so.
 
-    Raises ValueError for one of over 40 characters or with an exponent beyond 30. Any other is at least 1e-70,
-    so no float made from it can have become 0.
+    Raises ValueError for one of over 40 characters, with an exponent beyond 30, or written with JSON escapes, which
+    would hide both. Any other is at least 1e-70, so no float made from it can have become 0.
     """
+    if _ESCAPED.search(raw):
+        raise ValueError("a digit or sign of a number is escaped")
     for match in _NUMBER.finditer(raw):
         exponent = match[2]
         if len(match[0]) > MAX_CHARS:

@@ -183,8 +183,14 @@ class Session(Generic[N]):
 
     def dropped(self, channel: Channel, native: str) -> None:
         """See `Port`."""
-        self._desk.dropped((channel, native))
         self.deadline = 0
+        if self._desk.dropped((channel, native)):
+            reason = "the venue ended the subscription"
+            sink = self._sinks(channel).get(native)
+            if isinstance(sink, BookSync):
+                sink.doubt("halted", reason, self._recv_ns)
+            elif sink is not None:
+                sink.lost("halted", self._recv_ns, reason)
 
     def hole(self, reason: str, cause: Cause = "sequence") -> None:
         """See `Port`."""
@@ -208,7 +214,7 @@ class Session(Generic[N]):
     def unasked(self, native: str) -> None:
         """See `Port`."""
         self.counts.ignored += 1
-        if native not in self._natives:
+        if native and native not in self._natives:
             self.counts.unknown_symbols += 1
 
     def drift(self, what: str, raw: bytes) -> None:
@@ -262,18 +268,15 @@ class Session(Generic[N]):
     def _resync(self, sync: BookSync[N]) -> None:
         """A book needs a new snapshot: over REST, or by subscribing again."""
         native = sync.native
-        self.counts.resyncs += 1
+        self.deadline = 0
         if self.venue.book.snapshot == "rest":
             self._fetches.ask(native, self._mono_ns)
-            self.deadline = 0
-            return
-        recent = [at for at in self._resyncs.get(native, ()) if at > self._mono_ns - 60 * SECOND]
-        self._resyncs[native] = [*recent, self._mono_ns]
-        if len(recent) >= self._max_resyncs:
-            self._close(f"{len(recent) + 1} resyncs of {escaped(native, 40)} within a minute")
-        else:
-            self._desk.renew(("book", native))
-            self.deadline = 0
+        elif self._desk.renew(("book", native)):
+            self.counts.resyncs += 1
+            recent = [at for at in self._resyncs.get(native, ()) if at > self._mono_ns - 60 * SECOND]
+            self._resyncs[native] = [*recent, self._mono_ns]
+            if len(recent) >= self._max_resyncs:
+                self._close(f"{len(recent) + 1} resyncs of {escaped(native, 40)} within a minute")
 
     def _look_alive(self, mono_ns: int) -> None:
         verdict, why = self._pulse.look(self.counts.frames, mono_ns)

@@ -53,6 +53,10 @@ class Stream:
             Gap, ts_recv, channel=self.subscription.channel, cause=cause, ts_from=self.ts_recv, ts_to=ts_recv, **fields
         )
 
+    def heard(self) -> int:
+        """Grows with whatever proves that the stream flows."""
+        return self.events
+
     def rest(self) -> None:
         """Nobody wants this stream now: what comes after a later subscription is no continuation."""
         self.events = 0
@@ -71,11 +75,12 @@ class TradeStream(Stream, Generic[N]):
     clock goes on means that the venue restarted its count (P12-P14).
     """
 
-    __slots__ = ("_holes", "_next", "_ts_event", "duplicates")
+    __slots__ = ("_holes", "_next", "_ts_event", "duplicates", "histories")
 
     def __init__(self, subscription: Subscription, outlet: Outlet) -> None:
         super().__init__(subscription, outlet)
         self.duplicates = 0
+        self.histories = 0
         self._next = 0
         self._ts_event = 0
         self._holes: list[tuple[int, int]] = []
@@ -104,9 +109,14 @@ class TradeStream(Stream, Generic[N]):
 
     def seed(self, number: int, ts_recv: int) -> None:
         """The newest id of a history that is not told; ids missed while away become a `Gap`."""
+        self.histories += 1
         if 0 < self._next <= number:
             self._hole(self._next, number, ts_recv)
         self._next = max(self._next, number + 1)
+
+    def heard(self) -> int:
+        """See `Stream.heard`; a history proves a quiet market."""
+        return self.events + self.duplicates + self.histories
 
     def rest(self) -> None:
         """See `Stream.rest`; ids missed while nobody listened are no gap."""

@@ -3,7 +3,7 @@
 from typing import Any, Generic, Literal
 
 from .book import Book, Level
-from .errors import BookNotTrusted
+from .errors import BookNotTrusted, ConfigError
 from .events import BookDelta, BookSnapshot, BookVoid, Head, Side
 from .number import N
 
@@ -82,7 +82,12 @@ class TrustedBook(Generic[N]):
         return total
 
     def vwap(self, side: Side, size: N) -> N | None:
-        """Average price a taker order of `size` would pay; None where the book is not deep enough."""
+        """Average price a taker order of `size` would pay; None where the book is not deep enough.
+
+        Raises ConfigError for a size that is not above 0.
+        """
+        if not size > 0:
+            raise ConfigError(f"size={size}: an order's size is above 0")
         left: Any = size
         paid: Any = type(left)(0)
         levels: list[Any] = self.asks() if side == "buy" else self.bids()
@@ -115,7 +120,10 @@ class TrustedBook(Generic[N]):
     def apply(self, event: Head) -> None:
         """Keep this book from events, as a consumer with `books=True` and a replay do."""
         if isinstance(event, BookDelta):
-            if self.state != "live" or event.epoch != self.epoch:
+            if self.state != "live" or event.epoch < self.epoch:
+                return
+            if event.epoch != self.epoch:
+                self.doubt(f"missed the snapshot of epoch {event.epoch}")
                 return
             if event.prev_seq != self.seq:
                 self.doubt(f"missed {self.seq} to {event.prev_seq}")

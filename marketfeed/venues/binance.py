@@ -1,6 +1,8 @@
 """Binance spot: trades, best prices and 24 h figures, books joined from REST snapshots and numbered deltas.
 
 Docs: github.com/binance/binance-spot-api-docs, web-socket-streams.md, rest-api.md, filters.md. Checked 2026-11-21.
+
+A venue is one file, each wire type under its payload: the reason for its length.
 """
 
 import re

@@ -2,6 +2,8 @@
 
 Docs: docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/websocket/{websocket-overview, websocket-channels,
 websocket-rate-limits}, .../advanced-trade-asyncapi.json. Checked 2026-11-21.
+
+A venue is one file, each wire type under its payload: the reason for its length.
 """
 
 import re

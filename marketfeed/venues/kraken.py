@@ -1,7 +1,7 @@
 """Kraken spot, WebSocket v2: trades, ticker, book with CRC32 on every update.
 
 Docs: docs.kraken.com/exchange/api-reference/spot-websocket-v2, .../guides/websockets/book-checksum-v2.
-Checked 2026-11-21.
+Checked 2026-11-21. A venue is one file, each wire type under its payload: the reason for its length.
 """
 
 from collections.abc import Sequence
@@ -188,25 +188,29 @@ class Decoder(Generic[N]):
         trades: list[WTrade[Any]] = _trades(data)
         if self._exact:
             trades = _trades_exact(data)
+        used = False
         for t in trades:
             sink = self._port.trades.get(t.symbol)
             if sink is None:
-                self._port.unasked(t.symbol)
-                return
+                continue
+            used = True
             if history:
                 sink.seed(t.trade_id, recv_ns)
             else:
                 sink.trade(t.price, t.qty, t.side, t.trade_id, rfc3339_ns(t.timestamp), recv_ns)
+        if not used:
+            self._port.unasked(trades[0].symbol if trades else "")
 
     def _on_ticker(self, data: msgspec.Raw, recv_ns: int) -> None:
         tickers: list[WTicker[Any]] = _ticker(data)
         if self._exact:
             tickers = _ticker_exact(data)
+        used = False
         for t in tickers:
             sink = self._port.tickers.get(t.symbol)
             if sink is None:
-                self._port.unasked(t.symbol)
-                return
+                continue
+            used = True
             sink.ticker(
                 rfc3339_ns(t.timestamp) if t.timestamp else 0,
                 recv_ns,
@@ -217,14 +221,18 @@ class Decoder(Generic[N]):
                 last=t.last,
                 volume_24h=t.volume,
             )
+        if not used:
+            self._port.unasked(tickers[0].symbol if tickers else "")
 
     def _on_book(self, snapshot: bool, data: msgspec.Raw, recv_ns: int) -> None:
         _book_checked(data)
-        for b in _book(data):
+        books = _book(data)
+        used = False
+        for b in books:
             sink = self._port.books.get(b.symbol)
             if sink is None:
-                self._port.unasked(b.symbol)
-                return
+                continue
+            used = True
             ts_event = rfc3339_ns(b.timestamp) if b.timestamp else 0
             bids, bid_texts = self._levels(b.symbol, b.bids)
             asks, ask_texts = self._levels(b.symbol, b.asks)
@@ -233,6 +241,8 @@ class Decoder(Generic[N]):
                 sink.snapshot(0, bids, asks, ts_event, recv_ns, proof)
             else:
                 sink.delta(0, 0, bids, asks, ts_event, recv_ns, proof)
+        if not used:
+            self._port.unasked(books[0].symbol if books else "")
 
     def _levels(self, native: str, levels: list[WLevel]) -> tuple[list[tuple[N, N]], list[str]]:
         """Levels in the feed's numbers, and their checksum texts: at the pair's precision, as sent where unknown."""
