@@ -69,7 +69,7 @@ class BookSnapshot(Head, Generic[N], frozen=True, gc=False, kw_only=True):
     """A whole book: it opens an `epoch` and replaces all known before.
 
     `bids` and `asks` are (price, size), best first. `seq` is the venue's number where it numbers each book, else 1.
-    `depth` is the levels a side the venue keeps true, 0 for all: beyond it nothing is known.
+    `depth` is the levels a side that are known, 0 for all: what lies beyond is unknown, not empty.
     """
 
     epoch: int

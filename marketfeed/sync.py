@@ -46,6 +46,7 @@ class BookSync(Generic[N]):
         "_counts",
         "_crossed_since",
         "_held",
+        "_horizon",
         "_rule",
         "_seen",
         "_stream",
@@ -68,6 +69,7 @@ class BookSync(Generic[N]):
     ) -> None:
         self.native = native
         self.depth = depth
+        self._horizon = depth
         self.state: State = "waiting"
         self.book: Book[N] = Book()
         self.seq = 0
@@ -97,7 +99,7 @@ class BookSync(Generic[N]):
         self.state = "live"
         self.seq = self._seen = seq
         self._crossed_since = 0
-        self._stream.opened(self, self.book, seq, self.depth, ts_event, ts_recv)
+        self._stream.opened(self, self.book, seq, self._horizon, ts_event, ts_recv)
 
     def delta(
         self,
@@ -201,7 +203,7 @@ class BookSync(Generic[N]):
         self.state = "live"
         self._crossed_since = 0
         self._counts.joins += 1
-        self._stream.opened(self, self.book, seq, self.depth, ts_event, ts_recv)
+        self._stream.opened(self, self.book, seq, self._horizon, ts_event, ts_recv)
         for _, last, bids, asks, at, recv in kept:
             if self.state == "live":
                 self._apply(last, bids, asks, at, recv, None)
@@ -210,6 +212,8 @@ class BookSync(Generic[N]):
         self.book = Book()
         self.book.bids.load(bids, proof.bid_texts if proof else ())
         self.book.asks.load(asks, proof.ask_texts if proof else ())
+        window = self._rule.window
+        self._horizon = self.depth or (window if window and max(len(bids), len(asks)) >= window else 0)
         if self.depth:
             self.book.bids.truncate(self.depth)
             self.book.asks.truncate(self.depth)

@@ -92,6 +92,9 @@ class BookRule(Struct, frozen=True, kw_only=True):
     depths: tuple[int, ...] = ()
     """Depths the venue offers, shallowest first; empty where it only serves all."""
 
+    window: int = 0
+    """Levels a side of a REST snapshot; where it is full, what lies beyond is unknown until it changes (P26)."""
+
     def offered(self, depth: int) -> int:
         """The depth to ask for: the shallowest with `depth` levels, the deepest for 0; 0 where all come anyway."""
         if not self.depths:

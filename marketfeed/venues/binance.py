@@ -29,8 +29,8 @@ NAME = "binance"
 # are 400 at most. 300 attempts in 5 minutes and 6000 of weight a minute by an address: margins are for others on it.
 # The venue pings every 20 s.
 PACE = Pace(frames_per_s=3, subscriptions_per_link=200, connects=(250, 300), rest=(5000, 60), silence_s=60)
-BOOK = BookRule(snapshot="rest", scope="book", numbered=True)
 SNAPSHOT_LEVELS = 1000
+BOOK = BookRule(snapshot="rest", numbered=True, window=SNAPSHOT_LEVELS)
 SNAPSHOT_WEIGHT = 50
 """Of 6000 a minute; the next step, 5000 levels, costs 250 and would let only 24 books a minute begin."""
 
