@@ -133,7 +133,9 @@ class Found:
         except ValueError:
             return
         for instrument in known:
-            self._by_native.setdefault(instrument.native, instrument)
+            other = self._by_native.setdefault(instrument.native, instrument)
+            if other is not instrument and instrument.symbol == instrument.native:
+                self._by_native[instrument.native] = instrument  # the market itself, not one that shows its book
 
     def _streams(self, port: _Listener) -> list[Subscription]:
         found = []
