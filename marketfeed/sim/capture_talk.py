@@ -82,19 +82,20 @@ class CaptureConversation(Conversation):
     def _kraken_one(
         self, method: str, symbol: str, channel: str, params: dict[str, object]
     ) -> dict[str, object] | None:
-        """The answer for one symbol, None where the recording brings it."""
+        """The answer for one symbol, None where the recording brings it.
+
+        A book asked for at another depth gets the recorded one: its ack says which.
+        """
         source = self._source
         if symbol not in source.symbols:
             return {"error": f"Currency pair not supported {symbol}", "success": False, "symbol": symbol}
-        depth = params.get("depth", 10)
-        if channel == "book" and source.depths.get(symbol, depth) != depth:
-            text = f"Subscription depth not supported: this recording has {source.depths[symbol]}"
-            return {"error": text, "success": False, "symbol": symbol}
         if method == "subscribe":
             self._want({(symbol, channel)})
             if (symbol, channel) in source.acked:
                 return None
         result = {key: value for key, value in params.items() if key not in ("symbol", "token")}
+        if channel == "book" and symbol in source.depths:
+            result["depth"] = source.depths[symbol]
         return {"result": {**result, "symbol": symbol}, "success": True}
 
 

@@ -139,12 +139,12 @@ async def test_nothing_is_sent_before_everything_is_asked_for_and_acks_are_added
         assert json.loads(await ws.recv())["method"] == "pong"
 
 
-async def test_another_depth_than_the_recordings_is_refused():
+async def test_another_depth_than_the_recordings_gets_the_recorded_one_and_is_told_so():
     async with serve_capture(capture(KRAKEN)) as plant, websockets.connect(plant.endpoints["kraken"].ws) as ws:
         params = {"channel": "book", "symbol": ["BTC/USD"], "depth": 100}
         await ws.send(json.dumps({"method": "subscribe", "params": params}))
-        assert "this recording has 10" in json.loads(await ws.recv())["error"]
-        assert plant.missing() == {("BTC/USD", "book")}
+        assert json.loads(await ws.recv())["channel"] == "status"
+        assert json.loads(await ws.recv())["result"]["depth"] == 10
 
 
 def test_what_cannot_be_served_is_told(tmp_path):
