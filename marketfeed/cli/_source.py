@@ -1,0 +1,105 @@
+"""Where a command's data comes from: real venues, other endpoints, or a simulator in this process."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from .. import catalogue
+from ..errors import ConfigError
+from ..feed import Feed
+from ..settings import VenueSettings
+from ..symbols import parse_name
+
+CLOSE_S = 0.5
+SIM_RATE = 20.0
+"""Market steps a second of each simulated symbol: lively, and still readable."""
+
+
+class Source(Struct, frozen=True):
+    """What was asked for: `names` are `venue:symbol`."""
+
+    names: list[str]
+    settings: dict[str, VenueSettings]
+    simulated: bool = False
+    transport: str = "auto"
+    exact: bool = False
+    venues: tuple[str, ...] = ()
+    """Names of the venues asked, in the order asked."""
+
+
+def choose(
+    symbols: Sequence[str],
+    *,
+    venues: Sequence[str] = (),
+    sim: bool = False,
+    exact: bool = False,
+    transport: str = "auto",
+    endpoints: Sequence[str] = (),
+    ws: str | None = None,
+    rest: str | None = None,
+) -> Source:
+    """Read the options of `_options.SOURCE`. Raises ConfigError and UnknownVenue."""
+    asked = _venues(venues)
+    names: dict[str, None] = {}
+    for text in symbols:
+        for default in asked:
+            venue, symbol = parse_name(text, default)
+            catalogue.venue(venue)
+            names[f"{venue}:{symbol}"] = None
+    used = list(dict.fromkeys(name.partition(":")[0] for name in names)) or asked
+    settings = _settings(used, endpoints, ws, rest)
+    if sim and settings:
+        raise ConfigError("--sim brings its own endpoints: leave out --endpoint, --ws and --rest")
+    return Source(list(names), settings, sim, transport, exact, tuple(used))
+
+
+def _venues(given: Sequence[str]) -> list[str]:
+    if "all" in given:
+        return catalogue.names()
+    asked = list(dict.fromkeys(name.lower() for name in given)) or [catalogue.DEFAULT_VENUE]
+    for name in asked:
+        catalogue.venue(name)
+    return asked
+
+
+def _settings(
+    used: Sequence[str], endpoints: Sequence[str], ws: str | None, rest: str | None
+) -> dict[str, VenueSettings]:
+    found: dict[str, VenueSettings] = {}
+    for text in endpoints:
+        venue, equals, urls = text.partition("=")
+        if not equals or not urls:
+            raise ConfigError(f"--endpoint {text[:60]!r}: write VENUE=WS,REST, as kraken=wss://HOST/v2,https://HOST")
+        catalogue.venue(venue)
+        if venue not in used:
+            raise ConfigError(f"--endpoint names {venue}, but nothing is asked of it")
+        first, _, second = urls.partition(",")
+        found[venue] = VenueSettings(ws=first or None, rest=second or None)
+    if ws or rest:
+        if len(used) != 1 or found:
+            raise ConfigError("--ws and --rest are for one venue; with several, write --endpoint VENUE=WS,REST")
+        found[used[0]] = VenueSettings(ws=ws, rest=rest)
+    return found
+
+
+@contextlib.asynccontextmanager
+async def opened(source: Source, **settings: Any) -> AsyncIterator[Feed]:
+    """A running feed of a source; the simulator, where there is one, runs as long."""
+    async with contextlib.AsyncExitStack() as stack:
+        venues = dict(source.settings)
+        if source.simulated:
+            from ..sim import Simulator  # noqa: PLC0415 # it brings aiohttp's server
+
+            plant = await stack.enter_async_context(Simulator(source.venues, rate=SIM_RATE))
+            venues = {name: VenueSettings(ws=at.ws, rest=at.rest) for name, at in plant.endpoints.items()}
+        feed = Feed(venues, exact=source.exact, transport=source.transport, **settings)
+        await feed.__aenter__()
+        try:
+            yield feed
+        finally:
+            with contextlib.suppress(TimeoutError):  # a venue that does not answer a close is left to itself
+                async with asyncio.timeout(CLOSE_S):
+                    await feed.close()

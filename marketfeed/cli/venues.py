@@ -1,0 +1,52 @@
+"""`marketfeed venues`: what venues there are."""
+
+import click
+
+from . import _options
+
+
+@click.command("venues", short_help="List the venues there are.")
+@_options.JSON
+def command(as_json: bool) -> int:
+    """List the venues there are: how their books are proven, and where they are.
+
+    \b
+    Book proof:
+      numbers         every update carries numbers that must join
+      checksum        every update carries a checksum of the book
+      link numbers    one count over all frames of a connection
+    """
+    import orjson  # noqa: PLC0415 # heavy
+
+    from .. import catalogue  # noqa: PLC0415 # heavy
+    from ..subscriptions import CHANNELS  # noqa: PLC0415 # heavy
+    from ._table import table  # noqa: PLC0415 # heavy
+
+    rows = []
+    for name in catalogue.names():
+        venue = catalogue.venue(name)
+        rule = venue.book
+        proof = "checksum" if rule.checksum else "link numbers" if rule.scope == "link" else "numbers"
+        rows.append(
+            {
+                "name": name,
+                "title": venue.title,
+                "channels": list(CHANNELS),
+                "book_proof": proof,
+                "depths": list(rule.depths),
+                "ws": venue.endpoints.ws,
+                "rest": venue.endpoints.rest,
+                "default": name == catalogue.DEFAULT_VENUE,
+            }
+        )
+    if as_json:
+        for row in rows:
+            click.echo(orjson.dumps(row))
+        return 0
+    shown = [
+        [str(r["name"]), str(r["title"]), ", ".join(r["channels"]), str(r["book_proof"]), str(r["ws"]), str(r["rest"])]  # type: ignore[arg-type] # a list
+        for r in rows
+    ]
+    for line in table(["name", "title", "channels", "book proof", "websocket", "rest"], shown):
+        click.echo(line)
+    return 0

@@ -1,0 +1,119 @@
+import json
+import re
+import shlex
+import signal
+
+import pytest
+
+from marketfeed.cli import _exit
+from marketfeed.recording.digest import Digest
+
+from .helpers import WAIT_S, call, rows, start, write_capture
+
+
+@pytest.fixture
+def capture(tmp_path):
+    return str(write_capture(tmp_path / "kraken.jsonl"))
+
+
+def test_events(capture):
+    result = call("replay", capture, "--json")
+    assert result.exit_code == 0
+    assert [e["kind"] for e in rows(result.stdout)] == ["instrument", "book_snapshot", "book_delta", "trade", "trade"]
+    assert rows(call("replay", capture).stdout) == rows(result.stdout)
+    assert {"connected", "subscribed"} <= {e["kind"] for e in rows(call("replay", capture, "--life").stdout)}
+
+
+def test_text(capture):
+    lines = call("replay", capture, "--text").stdout.splitlines()
+    assert len(lines) == 4
+    assert lines[2].endswith("  buy    100.2  0.01000000")
+    assert "book" in lines[0]
+
+
+def test_stats_and_digest(capture):
+    stats = json.loads(call("replay", capture, "--stats", "--json").stdout)
+    assert {"frames": 6, "control": 2, "ignored": 0, "malformed": 0, "checksums_ok": 2, "checksums_bad": 0}.items() <= (
+        stats.items()
+    )
+    assert {"links_ok", "links_broken", "joins", "gaps", "digest"} <= stats.keys()
+    assert stats["events"]["trade"] == 2
+    table = call("replay", capture, "--stats").stdout
+    assert re.search(r"^checksums ok +2$", table, re.M)
+    assert stats["digest"] in table
+
+
+def test_digest_of_lines(capture, tmp_path):
+    digest = json.loads(call("replay", capture, "--stats", "--json").stdout)["digest"]
+    events = tmp_path / "events.jsonl"
+    events.write_text(call("replay", capture, "--json", "--life").stdout)
+    assert call("digest", str(events)).stdout == digest + "\n"
+    lines = call("digest", str(events), "--streams").stdout.splitlines()
+    assert [line.split()[-1] for line in lines[:2]] == ["kraken:BTC-USD:book", "kraken:BTC-USD:trades"]
+    assert lines[2] == digest
+
+
+def test_speed(capture):
+    assert len(rows(call("replay", capture, "--speed", "100", "--json").stdout)) == 5
+    process = start("replay", capture, "--speed", "0.01", "--json")
+    assert process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, err) == (130, b"")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "there is no such file"),
+        ("not json\n", "line 1: not a line of a raw recording"),
+        ('{"dir":"in","raw":"{}"}\n', "name it with --venue"),
+    ],
+)
+def test_a_bad_file(content, words, tmp_path):
+    path = tmp_path / "bad.jsonl"
+    if content is not None:
+        path.write_text(content)
+    result = call("replay", str(path))
+    assert result.exit_code == _exit.RECORDING
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_served_recording_gives_the_digest_of_its_replay(capture):
+    sim = start("sim", capture)
+    try:
+        assert sim.stdout.readline().startswith(b"kraken: ws://127.0.0.1:")
+        words = shlex.split(sim.stdout.readline().decode())
+        assert words[:6] == ["marketfeed", "tail", "BTC-USD", "--venue", "kraken", "--trades"]
+        words[words.index("--idle-timeout") + 1] = "500ms"
+        result = call(*words[1:])
+        assert result.exit_code == _exit.IDLE
+        assert [e["kind"] for e in rows(result.stdout)].count("trade") == 2
+    finally:
+        sim.send_signal(signal.SIGTERM)
+        _, err = sim.communicate(timeout=WAIT_S)
+    assert sim.returncode == 143
+    assert err.decode() == "marketfeed: a client has had the whole recording\n"
+    lines = call("replay", capture, "--json").stdout
+    assert _digest(result.stdout) == _digest(lines)
+
+
+def _digest(lines):
+    digest = Digest()
+    for line in lines.encode().splitlines():
+        digest.add_json(line)
+    return digest.streams()
+
+
+def test_a_recording_is_served_once_and_says_what_a_client_has_not_asked_for(capture):
+    sim = start("sim", capture, "--once")
+    words = [sim.stdout.readline(), sim.stdout.readline()][1].decode().split()
+    endpoint = words[words.index("--endpoint") + 1]
+    tail = start("tail", "kraken:BTC-USD", "--trades", "--endpoint", endpoint)
+    assert b"nothing is sent yet: the client has not asked for BTC/USD book" in sim.stderr.readline()
+    tail.send_signal(signal.SIGINT)
+    tail.communicate(timeout=WAIT_S)
+    call("tail", "kraken:BTC-USD", "--trades", "--book=10", "--endpoint", endpoint, "--idle-timeout", "300ms")
+    sim.communicate(timeout=WAIT_S)
+    assert sim.returncode == 0
