@@ -145,7 +145,7 @@ class CaptureSource:
             self._note_ack(frame["result"])
         for symbol, kind in frame_streams(self.venue, frame):
             self.streams[symbol, kind] += 1
-            self._digits.setdefault(symbol, Digits()).see(raw)
+            self._digits.setdefault(symbol, Digits(padded=self.venue != "kraken")).see(raw)
 
     def _note_ack(self, result: object) -> None:
         self.has_acks = True

@@ -25,9 +25,13 @@ _PAIRS = re.compile(
 
 
 class Digits:
-    """The most digits after the point seen in the prices and sizes of one symbol."""
+    """The most digits after the point seen in the prices and sizes of one symbol.
 
-    def __init__(self) -> None:
+    `padded`: zeros at the end of eight digits say nothing (Binance writes them; Kraken's are the precision).
+    """
+
+    def __init__(self, *, padded: bool) -> None:
+        self._padded = padded
         self.price = self.size = 0
         self.sample = ""
 
@@ -35,9 +39,13 @@ class Digits:
         """Look at a frame."""
         for *prices, size in _PAIRS.findall(raw):
             price = next(filter(None, prices))
-            self.price = max(self.price, _count(price))
-            self.size = max(self.size, _count(size))
+            self.price = max(self.price, self._count(price))
+            self.size = max(self.size, self._count(size))
             self.sample = self.sample or price
+
+    def _count(self, number: str) -> int:
+        tail = number.partition(".")[2]
+        return len(tail.rstrip("0") if self._padded and len(tail) == 8 else tail)
 
     def instrument(self, venue: str, name: str) -> SimInstrument:
         """The instrument as far as the digits tell; Kraken's numbers show their zeros, the others' are cut."""
@@ -56,9 +64,3 @@ def split_name(venue: str, name: str) -> tuple[str, str]:
         if name.endswith(quote) and len(name) > len(quote):
             return name.removesuffix(quote), quote
     raise ConfigError(f"{venue}: {name} ends in no quote currency that is known")
-
-
-def _count(number: str) -> int:
-    """Digits after the point; zeros at the end of eight (Binance pads to that) say nothing."""
-    tail = number.partition(".")[2]
-    return len(tail.rstrip("0") if len(tail) == 8 else tail)

@@ -1,0 +1,202 @@
+"""Write the reference pages that are made from the code: events, errors, commands.
+
+python -m docs.generate          write them
+python -m docs.generate --check  end with 1 where one of them is not what the code says
+
+A page ends where this file says nothing about it: everything in it is a docstring, a type or a help text.
+"""
+
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import click
+import msgspec
+
+from marketfeed import cli, errors, events
+from marketfeed.cli import _exit
+
+REFERENCE = Path(__file__).parent / "reference"
+MADE = "<!-- Made by `python -m docs.generate`: change the code, then run it again. -->\n\n"
+WIDTH = 100
+
+HEAD = {"symbol": "BTC-USD", "ts_event": 1790000000123456000, "ts_recv": 1790000000130000000}
+EXAMPLES: tuple[events.Head, ...] = (
+    events.Trade(venue="kraken", seq_local=41, price=64999.5, size=0.1, side="buy", id="10218208", **HEAD),
+    events.Ticker(venue="kraken", seq_local=42, bid=64999.5, bid_size=0.4, ask=64999.6, ask_size=1.2, **HEAD),
+    events.BookSnapshot(
+        venue="kraken", seq_local=43, epoch=1, seq=1, depth=10, bids=((64999.5, 0.4),), asks=((64999.6, 1.2),), **HEAD
+    ),
+    events.BookDelta(
+        venue="kraken", seq_local=44, epoch=1, seq=2, prev_seq=1, bids=((64999.5, 0.0),), asks=(), **HEAD
+    ),
+    events.Gap(
+        venue="kraken", symbol="BTC-USD", ts_recv=1790000000130000000, seq_local=45, channel="trades",
+        cause="trade ids", from_seq=10218209, to_seq=10218210, ts_from=1790000000130000000, ts_to=1790000000180000000,
+    ),
+)  # fmt: skip
+"""One line of JSON for the kinds that are read most."""
+
+
+def events_page() -> str:
+    """Every event: its meaning, its fields, and how it looks as JSON."""
+    head = {field.name for field in msgspec.structs.fields(events.Head)}
+    doc = _doc(events)
+    text = [f"# Events\n\n{MADE}{doc.partition(chr(10))[2].strip()}\n"]
+    text.append("## Kinds\n\n| event | `kind` in JSON | channel |\n|---|---|---|")
+    for kind in events.EVENT_TYPES:
+        text.append(f"| [`{kind.__name__}`](#{kind.__name__.lower()}) | `{_tag(kind)}` | {_channel(kind)} |")
+    text.append(f"\n## The head of all events\n\n{_fields(events.Head, set())}")
+    examples = {type(event): event for event in EXAMPLES}
+    for title, kinds in (
+        ("Market data", events.MARKET_TYPES),
+        ("Reference", (events.Instrument,)),
+        ("Life and loss", events.LIFE_TYPES),
+    ):
+        text.append(f"\n## {title}")
+        for kind in kinds:
+            text.append(f"\n### {kind.__name__}\n\n{_doc(kind)}\n\n{_fields(kind, head)}".rstrip())
+            for name, method in _methods(kind):
+                text.append(f"\n`{name}{_signature(method)}`: {_doc(method)}")
+            if kind in examples:
+                text.append(f"\n```json\n{events.encode_json(examples[kind]).decode()}\n```")
+    return "\n".join(text) + "\n"
+
+
+def errors_page() -> str:
+    """The tree of errors and what each carries."""
+    first, _, rest = _doc(errors).partition("\n")
+    tree, _, last = rest.rpartition("\n\n")
+    text = [f"# Errors\n\n{MADE}{first}\n\n```text\n{inspect.cleandoc(tree).strip()}\n```\n\n{last}\n"]
+    for kind in _errors():
+        carried = ", ".join(f"`{name}`" for name in _carried(kind))
+        parents = ", ".join(f"`{base.__name__}`" for base in kind.__bases__)
+        text.append(f"## {kind.__name__}\n\n{_doc(kind)}\n")
+        text.append(f"A kind of {parents}." + (f" It carries {carried}.\n" if carried else "\n"))
+    return "\n".join(text)
+
+
+def commands_page() -> str:
+    """Every command: one row, then its help as the terminal shows it."""
+    text = [f"# Commands\n\n{MADE}```text\n{_help(cli.cli, 'marketfeed')}\n```\n"]
+    text.append("| command | what it does |\n|---|---|")
+    for name, about in cli.COMMANDS.items():
+        text.append(f"| [`marketfeed {name}`](#marketfeed-{name}) | {about} |")
+    text.append("\n## Exit codes\n\nOf every command.\n\n| code | meaning |\n|---|---|")
+    text += [f"| {code} | {meaning} |" for code, meaning in _exit.MEANINGS.items()]
+    context = click.Context(cli.cli, info_name="marketfeed", help_option_names=_help_names())
+    for name in cli.COMMANDS:
+        command = cli.cli.get_command(context, name)
+        assert command is not None
+        text.append(f"\n## marketfeed {name}\n\n```text\n{_help(command, name, context)}\n```")
+    return "\n".join(text) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "events.md": events_page,
+    "errors.md": errors_page,
+    "commands.md": commands_page,
+}
+
+
+def _doc(of: object) -> str:
+    return inspect.getdoc(of) or ""
+
+
+def _tag(kind: type[events.Head]) -> str:
+    return str(kind.__struct_config__.tag)
+
+
+def _channel(kind: type[events.Head]) -> str:
+    if "channel" in kind.__struct_fields__:
+        return "named in it"
+    blank: dict[str, Any] = {field.name: None for field in msgspec.structs.fields(kind) if field.required}
+    channel = events.channel_of(kind(**blank))
+    return f"`{channel}`" if channel else ""
+
+
+def _fields(kind: type[events.Head], left_out: set[str]) -> str:
+    rows = []
+    for field in msgspec.structs.fields(kind):
+        if field.name not in left_out:
+            default = "" if field.required else f"`{field.default!r}`"
+            rows.append(f"| `{field.name}` | {_type(field.type)} | {default} |")
+    return (
+        "\n".join(["| field | type | default |", "|---|---|---|", *rows]) if rows else "It has no more than the head."
+    )
+
+
+def _type(of: Any) -> str:
+    if isinstance(of, TypeVar):
+        return "number"
+    origin, args = get_origin(of), get_args(of)
+    if origin is Literal:
+        return ", ".join(f'`"{value}"`' for value in args)
+    if origin in (Union, UnionType):
+        return " or ".join(_type(arg) for arg in args)
+    if origin is tuple:
+        inside = get_args(args[0])
+        return "list of (price, size)" if inside else f"list of {_type(args[0])}"
+    return {str: "text", int: "integer", bool: "true or false", float: "seconds", type(None): "None"}.get(of, str(of))
+
+
+def _methods(kind: type) -> list[tuple[str, Callable[..., Any]]]:
+    return [(n, m) for n, m in vars(kind).items() if inspect.isfunction(m) and not n.startswith("_")]
+
+
+def _signature(method: Callable[..., Any]) -> str:
+    return "(" + ", ".join(name for name in inspect.signature(method).parameters if name != "self") + ")"
+
+
+def _errors() -> list[type[Exception]]:
+    """In the order of the tree."""
+    named = re.findall(r"\b[A-Z]\w+", errors.__doc__ or "")
+    return [getattr(errors, name) for name in dict.fromkeys(named) if inspect.isclass(getattr(errors, name, None))]
+
+
+def _carried(kind: type[Exception]) -> list[str]:
+    """What an instance has besides its message."""
+    made = {
+        "UnknownVenue": ("krakn", ["kraken"]), "UnknownSymbol": ("kraken", "BTC-USX", ["BTC-USD"]),
+        "MissingExtra": ("a thing", "fast"), "NotLive": ({},), "BookNotTrusted": ("kraken:BTC-USD:book", "void", "gap"),
+    }.get(kind.__name__, ("",))  # fmt: skip
+    return list(vars(kind(*made)))
+
+
+def _help_names() -> list[str]:
+    return list(cli.cli.context_settings["help_option_names"])
+
+
+def _help(command: click.Command, name: str, parent: click.Context | None = None) -> str:
+    context = click.Context(
+        command,
+        info_name=name,
+        parent=parent,
+        terminal_width=WIDTH,
+        max_content_width=WIDTH,
+        help_option_names=_help_names(),
+    )
+    return "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or compare them."""
+    wrong = 0
+    for name, page in PAGES.items():
+        path, text = REFERENCE / name, page()
+        if "--check" in arguments:
+            same = path.exists() and path.read_text() == text
+            wrong += not same
+            print(f"{'same' if same else 'OLD '}  {path}")
+        else:
+            path.write_text(text)
+            print(f"wrote {path}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,79 @@
+"""Every example runs offline, prints what a person can read, and ends by itself or on Ctrl-C."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+BOTS = ["bot_skeleton.py", "spread_between_venues.py", "book_imbalance.py"]
+CELLS = "notebook_style.py"
+HELPERS = {"_source.py", "run_cells.py"}
+
+
+def start(*args: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, *args],
+        cwd=EXAMPLES.parent,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished(process: "subprocess.Popen[str]") -> list[str]:
+    """The lines of a process that ended well, and in time."""
+    try:
+        out, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert (process.returncode, err) == (0, "")
+    return out.splitlines()
+
+
+def test_all_examples_are_known() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {*BOTS, CELLS, *HELPERS}
+
+
+def test_examples_are_short() -> None:
+    for path in EXAMPLES.glob("*.py"):
+        assert len(path.read_text().splitlines()) < 80, path.name
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("bot_skeleton.py", r" +[\d,]+\.\d x [\d.]+ +(lifts the ask|hits the bid) +[\d,.]+ / [\d,.]+"),
+        ("spread_between_venues.py", r"coinbase [\d,.]+ / [\d,.]+   kraken .* buy kraken: +[+-][\d.]+ bp"),
+        ("book_imbalance.py", r"[+-][01]\.\d\d [ #]{20}\|[ #]{20}  buy [\d,.]+  sell [\d,.]+"),
+    ],
+)
+def test_example_runs_offline(name: str, line: str) -> None:
+    lines = finished(start(str(EXAMPLES / name), "--sim", "--seconds", "1"))
+    assert lines[0].startswith("SIMULATED")
+    assert sum(bool(re.fullmatch(line, one)) for one in lines) >= 2, lines
+
+
+def test_cells_run_in_a_running_loop() -> None:
+    lines = finished(start(str(EXAMPLES / "run_cells.py"), str(EXAMPLES / CELLS), "--sim", "--seconds", "1"))
+    assert any(one.startswith("bids [(") for one in lines), lines
+    assert re.fullmatch(r"\{'buy': \d+, 'sell': \d+\}", lines[-1])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send")
+def test_bot_ends_cleanly_on_ctrl_c() -> None:
+    process = start(str(EXAMPLES / "bot_skeleton.py"), "--sim")
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("SIMULATED")
+    while process.stdout.readline() != "the book is proven: go\n":
+        pass
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    finished(process)
+    assert time.monotonic() - began < 5
