@@ -1,0 +1,1 @@
+"""What marketfeed costs, beside the least it could cost: `python -m benchmarks`."""
