@@ -1,49 +1,78 @@
 """One side-sorted book: levels as sizes by price, and the prices in order. Knows nothing of trust or sequence.
 
 Prices of each side are kept in a list that grows towards the best, so that the work near the touch, where markets
-move, is at the end of the list. Asks are kept negated for that. A dict holds the sizes; a second one, where the
-venue has a checksum, the texts.
+move, is at the end of the list; asks are kept negated for that. A level that is removed stays as a ghost of size 0
+until it would be the best, or until there are as many ghosts as levels: most come back soon, and a list is dear to cut
+in the middle. Nothing shows a ghost.
 """
 
-from bisect import bisect_left, insort
-from collections.abc import Sequence
+from bisect import insort
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from operator import neg
 from typing import Any, Generic
 
 from .number import N
 
 Level = tuple[N, N]
 
+MAX_GHOSTS = 64
+"""Ghosts beyond the number of levels that are put up with."""
+
 
 class BookSide(Generic[N]):
-    """One side. `levels` maps price to size; `keys` are prices towards the best (asks: negated)."""
+    """One side. `count` is its number of levels, `texts` the venue's own text of each, where it has a checksum."""
 
-    __slots__ = ("_negated", "keys", "levels", "texts")
+    __slots__ = ("_asks", "_keys", "_levels", "_price", "count", "texts")
 
     def __init__(self, *, asks: bool) -> None:
-        self.levels: dict[N, N] = {}
+        self.count = 0
         self.texts: dict[N, str] = {}
-        self.keys: list[N] = []
-        self._negated = asks
+        self._asks = asks
+        self._levels: dict[N, N] = {}
+        self._keys: list[N] = []
+        self._price: Callable[[Any], Any] = _same
+        """From key to price and back."""
 
     def load(self, levels: Sequence[Level[N]], texts: Sequence[str] = ()) -> None:
         """Replace everything. A size of 0 is no level; the later of two equal prices wins."""
-        self.levels = {price: size for price, size in levels if size}
+        self._levels = {price: size for price, size in levels if size}
         self.texts = {level[0]: text for level, text in zip(levels, texts, strict=False) if level[1]}
-        # negating floats and Decimals is exact: Decimals are at most 40 digits and copy_negate does not round
-        self.keys = sorted([_negate(p) for p in self.levels] if self._negated else self.levels)
+        self.count = len(self._levels)
+        self._keys = []
+        self._price = _same
+        if levels:
+            self._learn(levels[0][0])
+        self._keys = sorted(map(self._price, self._levels))
 
     def apply(self, changes: Sequence[Level[N]]) -> None:
         """Apply changes in order; removing an unknown level changes nothing. Hot."""
-        levels, keys, negated = self.levels, self.keys, self._negated
+        levels, keys, count = self._levels, self._keys, self.count
+        if not keys and changes:
+            self._learn(changes[0][0])
+        known, key = levels.get, self._price
         for price, size in changes:
+            old = known(price)
             if size:
-                if price not in levels:
-                    insort(keys, _negate(price) if negated else price)
+                if old is None:
+                    insort(keys, key(price))
+                    count += 1
+                elif not old:
+                    count += 1
                 levels[price] = size
-            elif price in levels:
-                del levels[price]
-                del keys[bisect_left(keys, _negate(price) if negated else price)]
+            elif old:
+                levels[price] = size
+                count -= 1
+        self.count = count
+        while keys:
+            price = key(keys[-1])
+            if levels[price]:
+                break
+            del levels[price]
+            keys.pop()
+        if len(keys) > 2 * count + MAX_GHOSTS:
+            self._levels = {price: size for price, size in levels.items() if size}
+            self._keys = sorted(map(key, self._levels))
 
     def apply_texts(self, changes: Sequence[Level[N]], texts: Sequence[str]) -> None:
         """Keep the venue's own text of each changed level, for its checksum; called after `apply`."""
@@ -56,40 +85,56 @@ class BookSide(Generic[N]):
 
     def truncate(self, depth: int) -> list[Level[N]]:
         """Drop all but the best `depth` levels; returns the removals as changes of size 0."""
-        over = len(self.keys) - depth
+        over = self.count - depth
         if over <= 0:
             return []
-        gone = self.keys[:over]
-        del self.keys[:over]
-        dropped = []
-        for key in gone:
-            price = _negate(key) if self._negated else key
-            zero = self.levels.pop(price) * 0
-            self.texts.pop(price, None)
-            dropped.append((price, zero))
+        keys, passed = self._keys, 0
+        dropped: list[Level[N]] = []
+        while len(dropped) < over:
+            price = self._price(keys[passed])
+            passed += 1
+            size: Any = self._levels.pop(price)
+            if size:
+                self.texts.pop(price, None)
+                dropped.append((price, size * 0))
+        del keys[:passed]
+        self.count = depth
         return dropped
 
     def best(self, n: int) -> list[Level[N]]:
         """The best `n` levels, best first."""
-        keys = self.keys[-n:][::-1] if n > 0 else []
-        levels = self.levels
-        if self._negated:
-            return [(price, levels[price]) for price in map(_negate, keys)]
-        return [(price, levels[price]) for price in keys]
+        found: list[Level[N]] = []
+        if n > 0:
+            levels, price_of = self._levels, self._price
+            for key in reversed(self._keys):
+                price = price_of(key)
+                size = levels[price]
+                if size:
+                    found.append((price, size))
+                    if len(found) == n:
+                        break
+        return found
 
     def best_texts(self, n: int) -> list[str]:
         """Texts of the best `n` levels, best first."""
-        keys = self.keys[-n:][::-1]
-        texts = self.texts
-        return [texts[_negate(k)] for k in keys] if self._negated else [texts[k] for k in keys]
+        return [self.texts[price] for price, _ in self.best(n)]
 
     def all(self) -> tuple[Level[N], ...]:
         """Every level, best first."""
-        return tuple(self.best(len(self.keys)))
+        return tuple(self.best(self.count))
+
+    def reach(self) -> Any:
+        """The best price as its key, negated for asks; None for an empty side."""
+        return self._keys[-1] if self._keys else None
+
+    def _learn(self, price: N) -> None:
+        if self._asks:
+            # exact for both: an operator on Decimal would round to the context's 28 digits
+            self._price = Decimal.copy_negate if isinstance(price, Decimal) else neg
 
 
-def _negate(number: Any) -> Any:
-    return number.copy_negate() if type(number) is Decimal else -number
+def _same(key: Any) -> Any:
+    return key
 
 
 class Book(Generic[N]):
@@ -103,9 +148,8 @@ class Book(Generic[N]):
 
     def crossed(self) -> bool:
         """Whether the best bid is above the best ask; equal prices (locked) are not crossed."""
-        bids, asks = self.bids.keys, self.asks.keys
-        return bool(bids and asks and bids[-1] > _negate(asks[-1]))
+        bid, ask = self.bids.reach(), self.asks.reach()
+        return bid is not None and ask is not None and bid + ask > 0
 
     def __repr__(self) -> str:
-        bid, ask = self.bids.best(1), self.asks.best(1)
-        return f"<Book {len(self.bids.keys)}x{len(self.asks.keys)} {bid} {ask}>"
+        return f"<Book {self.bids.count}x{self.asks.count} {self.bids.best(1)} {self.asks.best(1)}>"

@@ -23,8 +23,12 @@ LEVEL_BYTES = 180
 """What an event and a level of a book are reckoned at in memory."""
 
 
+_LEVELLED = (BookDelta, BookSnapshot)
+_BOOK = (BookDelta, BookSnapshot, BookVoid)
+
+
 def _size(event: Head) -> int:
-    if isinstance(event, BookDelta | BookSnapshot):
+    if isinstance(event, _LEVELLED):
         return EVENT_BYTES + LEVEL_BYTES * (len(event.bids) + len(event.asks))
     return EVENT_BYTES
 
@@ -61,10 +65,12 @@ class Consumer:
         self._keep = keep
         self._policy = policy
         self._max_events = max_events
-        self._queue: deque[tuple[int, Head]] = deque()
+        self._queue: deque[tuple[int, int, Head]] = deque()
+        """(when it came, bytes it is reckoned at, event)"""
         self._bytes = 0
         self._wake: asyncio.Future[None] | None = None
         self._ended: Exception | None = None
+        self._judging = False
         self._books: dict[str, TrustedBook[Any]] | None = {} if books else None
         self.torn: set[tuple[str, str]] = set()
         self._on_end: Callable[[Consumer], None] | None = None
@@ -75,20 +81,35 @@ class Consumer:
             return
         now = self._clock.mono_ns()
         keep, queue = self._keep, self._queue
-        for event in events:
-            if keep is None or keep(event):
-                queue.append((now, event))
-                self._bytes += _size(event)
+        try:
+            for event in events:
+                if keep is None or keep(event):
+                    size = _size(event)
+                    queue.append((now, size, event))
+                    self._bytes += size
+        except Exception as exc:  # whatever a user's filter raises is the business of its consumer alone
+            self.end(exc)
+            return
         if queue:
-            if len(queue) > 1 and self._over(now):
-                self._overflow(now)
             self._wake_up()
+            if len(queue) > 1 and self._over(now):
+                self._judge_soon()
+
+    def welcome(self, events: Iterable[Head]) -> None:
+        """Take in what a late joiner gets first: it counts for no bound but that of age."""
+        now = self._clock.mono_ns()
+        kept = [event for event in events if self._keep is None or self._keep(event)]
+        self._queue.extend((now, 0, event) for event in kept)
+        self._max_events += len(kept)
 
     def end(self, error: Exception | None = None) -> None:
         """No more events come; what is queued is still delivered, then `error` is raised or the iteration stops."""
         if self._ended is None:
             self._ended = error or StopAsyncIteration()
             self._wake_up()
+        if self._on_end is not None:
+            told, self._on_end = self._on_end, None
+            told(self)
 
     def on_end(self, told: Callable[["Consumer"], None]) -> None:
         """Call this when the consumer leaves."""
@@ -98,9 +119,11 @@ class Consumer:
         """Leave the feed; what is queued is let go."""
         self._queue.clear()
         self.end()
-        if self._on_end is not None:
-            self._on_end(self)
-            self._on_end = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more events come."""
+        return self._ended is not None
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -152,9 +175,9 @@ class Consumer:
             self._wake.set_result(None)
 
     def _take(self) -> Head:
-        event = self._queue.popleft()[1]
-        self._bytes -= _size(event)
-        if self._books is not None and isinstance(event, BookDelta | BookSnapshot | BookVoid):
+        _, size, event = self._queue.popleft()
+        self._bytes -= size
+        if self._books is not None and isinstance(event, _BOOK):
             self.book(event).apply(event)
         return event
 
@@ -162,40 +185,63 @@ class Consumer:
         queue = self._queue
         return len(queue) > self._max_events or self._bytes > MAX_BYTES or now - queue[0][0] > MAX_LAG_NS
 
+    def _judge_soon(self) -> None:
+        """Judge only after the reader has had its turn: one burst in one turn of the loop makes nobody slow."""
+        if self._bytes > MAX_BYTES:
+            self._overflow(self._clock.mono_ns())
+        elif not self._judging:
+            self._judging = True
+            try:
+                asyncio.get_running_loop().call_soon(self._judge)
+            except RuntimeError:
+                self._judge()  # no loop, so no turn to wait for
+
+    def _judge(self) -> None:
+        self._judging = False
+        now = self._clock.mono_ns()
+        if len(self._queue) > 1 and self._over(now) and self._ended is None:
+            self._overflow(now)
+
     def _overflow(self, now: int) -> None:
         if self._policy == "lossless":
             waiting = len(self._queue)
-            first, last = self._queue[0][1], self._queue[-1][1]
+            lost = [event for _, _, event in self._queue]
             self._queue.clear()
             self._bytes = 0
-            self._tell_lag(now, waiting, first, last)
+            self._tell_lag(now, lost, None)
             self.end(ConsumerTooSlow(f"{waiting} events waited; read faster, or choose policy drop_oldest or conflate"))
             return
-        dropped: list[Head] = []
-        if self._policy == "conflate":
-            dropped = self._conflate()
+        told = self._queue[0]
+        before = told[2] if isinstance(told[2], Lagged) else None
+        if before is not None:
+            self._queue.popleft()
+        dropped = self._conflate(now) if self._policy == "conflate" else []
         while len(self._queue) > 1 and self._over(now):
-            event = self._queue.popleft()[1]
-            self._bytes -= _size(event)
+            _, size, event = self._queue.popleft()
+            self._bytes -= size
             dropped.append(event)
         if dropped:
             self._mark_books(dropped)
-            self._tell_lag(now, len(dropped), dropped[0], dropped[-1])
+            self._tell_lag(now, dropped, before)
+        elif before is not None:
+            self._queue.appendleft(told)
 
-    def _conflate(self) -> list[Head]:
+    def _conflate(self, now: int) -> list[Head]:
+        """Leave out tickers that a newer one of the same market follows; the newest ones are of this moment."""
         newest: dict[tuple[str, str], int] = {}
-        for _, event in self._queue:
+        for _, _, event in self._queue:
             if isinstance(event, Ticker):
                 newest[event.venue, event.symbol] = event.seq_local
-        kept: deque[tuple[int, Head]] = deque()
+        kept: deque[tuple[int, int, Head]] = deque()
         merged: list[Head] = []
-        for item in self._queue:
-            event = item[1]
-            if isinstance(event, Ticker) and newest[event.venue, event.symbol] != event.seq_local:
-                merged.append(event)
-                self._bytes -= _size(event)
+        for at, size, event in self._queue:
+            if not isinstance(event, Ticker):
+                kept.append((at, size, event))
+            elif newest[event.venue, event.symbol] == event.seq_local:
+                kept.append((now, size, event))
             else:
-                kept.append(item)
+                merged.append(event)
+                self._bytes -= size
         self._queue = kept
         return merged
 
@@ -207,17 +253,25 @@ class Consumer:
                 if self._books is not None:
                     self.book(event).doubt("events of this book were dropped")
 
-    def _tell_lag(self, now: int, dropped: int, first: Head, last: Head) -> None:
-        """Stand a `Lagged` where the dropped events were: in front of all that is newer."""
-        self.dropped += dropped
+    def _tell_lag(self, now: int, dropped: list[Head], before: Lagged | None) -> None:
+        """Stand a `Lagged` where the dropped events were: in front of all that is newer.
+
+        One that still stands there, `before`, becomes part of it.
+        """
+        self.dropped += len(dropped)
+        numbers = [event.seq_local for event in dropped]
+        count = len(dropped)
+        if before is not None:
+            numbers += [before.from_seq_local, before.to_seq_local]
+            count += before.dropped
         lagged = Lagged(
             venue="",
             ts_recv=self._clock.unix_ns(),
             seq_local=self._outlet.number(),
             policy=self._policy,
-            dropped=dropped,
-            from_seq_local=first.seq_local,
-            to_seq_local=last.seq_local,
+            dropped=count,
+            from_seq_local=min(numbers),
+            to_seq_local=max(numbers),
         )
-        self._queue.appendleft((now, lagged))
-        self._bytes += _size(lagged)
+        # as old as what it stands in front of: it must not hide the age of that
+        self._queue.appendleft((self._queue[0][0] if self._queue else now, 0, lagged))

@@ -27,11 +27,17 @@ Key = tuple[Channel, str]
 
 
 class Entry:
-    """One subscription on this connection. `since` is when its state began (mono_ns), `seen` the events told before."""
+    """One subscription on this connection. `since` is when its state began (mono_ns), `seen` what was heard before.
+
+    `again` is what to ask for once an unsubscribe is done, `later` when (mono_ns, 0 for at once); `alone` that no
+    other is to stand in its frame.
+    """
 
     __slots__ = (
         "acked",
         "again",
+        "alone",
+        "later",
         "native",
         "reason",
         "seen",
@@ -52,8 +58,10 @@ class Entry:
         self.seen = stream.heard()
         self.tries = 0
         self.stale = False
-        self.again = False
+        self.again: Subscription | None = None
+        self.later = 0
         self.acked = False
+        self.alone = False
         self.reason = ""
 
     @property
@@ -116,7 +124,7 @@ class Desk:
             if known is None:
                 self.entries[entry.key] = entry
             elif known.state == "dropping":
-                known.again = True
+                known.again = entry.subscription  # its depth may be another
 
     def drop(self, keys: Iterable[Key], now: int) -> None:
         """Want these no more."""
@@ -125,9 +133,9 @@ class Desk:
             entry = self.entries.get(key)
             if entry is None:
                 continue
-            entry.again = False
-            if entry.state in ("queued", "refused"):
-                self._forget(entry)
+            entry.again, entry.later = None, 0
+            if entry.state == "refused" or (entry.state == "queued" and not entry.tries):
+                self._forget(entry)  # an ask that got no answer may yet have been heard: that one is unsubscribed
             elif entry.state != "dropping":
                 leaving.append(entry)
         self._leave(leaving, now)
@@ -137,9 +145,7 @@ class Desk:
         entry = self.entries.get(key)
         if entry is None or entry.state not in ("acked", "flowing"):
             return False
-        entry.state = "dropping"
-        entry.again = True
-        entry.since = -1  # the unsubscribe goes out with the next tick
+        self._renew(entry)
         return True
 
     def accepted(self, key: Key, recv_ns: int) -> None:
@@ -159,6 +165,13 @@ class Desk:
             entry.state = "refused"
             entry.reason = reason
             entry.stream.tell(Refused, recv_ns, channel=entry.subscription.channel, reason=reason)
+
+    def unsettled(self, key: Key) -> None:
+        """Its frame was refused for one of those in it: ask for this one again, alone (P27)."""
+        entry = self.entries.get(key)
+        if entry is not None and entry.state == "asked":
+            entry.alone = True
+            self._requeue(entry)
 
     def dropped(self, key: Key) -> bool:
         """The venue ended a subscription; whether it did so unasked, in which case it is asked for again."""
@@ -187,7 +200,8 @@ class Desk:
             self._quota.reserve(1, now)
             frame, about = self._out.pop(0)
             for entry in about:
-                entry.since = now
+                if entry.state in ("asked", "dropping") and entry.since >= 0:
+                    entry.since = now
             self._send(frame)
         return now + SECOND // 4 if self.busy else None
 
@@ -225,20 +239,28 @@ class Desk:
     def _again(self, entry: Entry, now: int, recv_ns: int, reason: str) -> None:
         """A deadline passed: ask again, three times at once, then slowly and with a `Stale`."""
         entry.tries += 1
-        if entry.tries < TRIES:
+        if entry.tries >= TRIES:
+            entry.later = now + int(RETRY_S * SECOND)
+            if not entry.stale:
+                entry.stale = True
+                reason = f"{reason} after {TRIES} tries"
+                entry.stream.tell(Stale, recv_ns, channel=entry.subscription.channel, reason=reason)
+        if entry.state == "acked":
+            self._renew(entry)  # asked for what it serves already, a venue sends no snapshot
+        else:
             self._requeue(entry)
-            return
-        if not entry.stale:
-            entry.stale = True
-            reason = f"{reason} after {TRIES} tries"
-            entry.stream.tell(Stale, recv_ns, channel=entry.subscription.channel, reason=reason)
-        self._requeue(entry, now + int(RETRY_S * SECOND))
 
-    def _requeue(self, entry: Entry, at: int = 0) -> None:
+    def _renew(self, entry: Entry) -> None:
+        entry.state = "dropping"
+        entry.again = entry.subscription
+        entry.since = -1  # the unsubscribe goes out with the next tick
+
+    def _requeue(self, entry: Entry) -> None:
         entry.state = "queued"
-        entry.again = False
+        entry.subscription = entry.again or entry.subscription
+        entry.again = None
         entry.acked = False
-        entry.since = at
+        entry.since, entry.later = entry.later, 0
         entry.seen = entry.stream.heard()
 
     def _forget(self, entry: Entry) -> None:
@@ -261,12 +283,11 @@ class Desk:
         self, entries: Sequence[Entry], build: Callable[[Sequence[tuple[Subscription, str]]], list[str]]
     ) -> None:
         step = self._pace.symbols_per_frame
-        by_channel: dict[str, list[Entry]] = {}
+        groups: dict[str, list[Entry]] = {}
         for entry in entries:
-            by_channel.setdefault(entry.subscription.channel, []).append(entry)
-        for same in by_channel.values():
+            own = entry.native if entry.alone else ""
+            groups.setdefault(f"{entry.subscription.channel} {own}", []).append(entry)
+        for same in groups.values():
             for i in range(0, len(same), step):
-                part = same[i : i + step]
-                frames = build([(e.subscription, e.native) for e in part])
-                for frame in frames:
-                    self._out.append((frame, tuple(part)))
+                part = tuple(same[i : i + step])
+                self._out.extend((frame, part) for frame in build([(e.subscription, e.native) for e in part]))

@@ -41,6 +41,20 @@ class Edge(Struct, frozen=True):
     max_message: int
     proxy: str | None = None
 
+    async def turn(self, reserve: Callable[[int], int]) -> None:
+        """Wait for a turn in the budget; where the venue sends us away meanwhile, for another one after that."""
+        while True:
+            at = reserve(self.clock.mono_ns())
+            await self.sleep_until(at)
+            if self.budget.blocked_until <= max(at, self.clock.mono_ns()):
+                return
+
+    async def sleep_until(self, mono_ns: int) -> None:
+        """Sleep until a time of the monotonic clock."""
+        delay = mono_ns - self.clock.mono_ns()
+        if delay > 0:
+            await asyncio.sleep(delay / SECOND)
+
 
 class Maker(Protocol):
     """Makes the session of the next connection, and tells a failed attempt."""
@@ -71,18 +85,19 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         self._armed = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._on_frame: Callable[[bytes, int], None] = _nowhere
+        self.on_frame: Callable[[bytes, int], None] = _nowhere
+        """See `LinkListener`; made anew for each connection, with all it needs at hand."""
 
     async def run(self) -> None:
         """Connect, serve, and connect again, for ever."""
+        edge = self._edge
         while True:
-            await self._sleep_until(self._edge.budget.connect_at(self._edge.clock.mono_ns()))
-            session = self._maker.session()
+            await edge.turn(edge.budget.connect_at)
             try:
-                delay = await self._serve(session)
+                delay = await self._serve()
             except TransportError as exc:
                 delay = self._failed(exc)
-            await self._sleep_until(self._edge.clock.mono_ns() + delay)
+            await edge.sleep_until(edge.clock.mono_ns() + delay)
 
     def change(self, add: Sequence[Subscription], drop: Sequence[Subscription]) -> None:
         """Change what is wanted on the standing connection; the next one asks the maker anyway."""
@@ -95,21 +110,30 @@ class Driver:
         if self._link is not None:
             self._link.close(1000, reason)
 
-    async def _serve(self, session: Session[Any]) -> int:
+    async def _serve(self) -> int:
         """One connection from open to close; returns the delay before the next, in nanoseconds."""
         edge = self._edge
         self._closed = asyncio.get_running_loop().create_future()
         link = await edge.transport.connect(
             self.url, self, headers=self._headers, max_message=edge.max_message, proxy=edge.proxy, clock=edge.clock
         )
+        try:
+            # made now and not before: it serves also what came to be wanted while the connection was made
+            return await self._converse(link, self._maker.session(), self._closed)
+        finally:
+            link.close()
+            await link.wait_closed()
+
+    async def _converse(self, link: Link, session: Session[Any], closed: "asyncio.Future[tuple[int, str]]") -> int:
+        edge = self._edge
         self._link, self.session = link, session
-        self._on_frame = session.on_frame
+        self.on_frame = self._receiver(session)
         self._backoff.up(edge.clock.mono_ns())
         code, reason, retry = 1000, "closed by us", False
         try:
             session.on_open(edge.clock.mono_ns(), edge.clock.unix_ns(), self._backoff.attempt + 1)
             self._after()
-            code, reason = await self._closed
+            code, reason = await closed
             retry = True
         finally:
             self._drop_link()
@@ -123,13 +147,11 @@ class Driver:
             )
             self._maker.ended(session)
             edge.deliver()
-            link.close()
-            await link.wait_closed()
         return delay
 
     def _drop_link(self) -> None:
         self._link = self.session = None
-        self._on_frame = _nowhere
+        self.on_frame = _nowhere
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -149,15 +171,16 @@ class Driver:
         edge.deliver()
         return delay
 
-    def on_frame(self, raw: bytes, recv_ns: int) -> None:
-        """See `LinkListener`. Hot."""
-        self._on_frame(raw, recv_ns)
-        session = self.session
-        if session is not None:
-            if session.commands or session.deadline < self._armed:
-                self._after()
+    def _receiver(self, session: Session[Any]) -> Callable[[bytes, int], None]:
+        take, after, deliver = session.on_frame, self._after, self._deliver
+
+        def on_frame(raw: bytes, recv_ns: int) -> None:
+            if take(raw, recv_ns):
+                after()
             else:
-                self._deliver()
+                deliver()
+
+        return on_frame
 
     def on_pong(self) -> None:
         """See `LinkListener`."""
@@ -195,7 +218,15 @@ class Driver:
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._after()
+        try:
+            self._after()
+        except Exception as exc:  # a fault of ours: the loop would only log it
+            self._fault(exc)
+
+    def _fault(self, error: BaseException) -> None:
+        """A fault of ours beside `run()` comes out of it: nothing dies unheard."""
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_exception(error)
 
     def _perform(self, session: Session[Any], command: Send | Ping | Fetch | Close) -> None:
         link = self._link
@@ -210,12 +241,17 @@ class Driver:
         else:
             task = asyncio.get_running_loop().create_task(self._fetch(session, command))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._fetched)
+
+    def _fetched(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fault(error)
 
     async def _fetch(self, session: Session[Any], fetch: Fetch) -> None:
         """Make a call when the budget allows it; the session hears of it either way."""
         edge = self._edge
-        await self._sleep_until(edge.budget.fetch_at(fetch.request.weight, edge.clock.mono_ns()))
+        await edge.turn(lambda now: edge.budget.fetch_at(fetch.request.weight, now))
         try:
             reply = await edge.rest.fetch(edge.rest_base, fetch.request)
         except (TransportError, ConfigError) as exc:
@@ -229,11 +265,6 @@ class Driver:
             session.on_reply(fetch.token, reply.status, reply.body, edge.clock.unix_ns(), now)
         if session is self.session:
             self._after()
-
-    async def _sleep_until(self, mono_ns: int) -> None:
-        delay = mono_ns - self._edge.clock.mono_ns()
-        if delay > 0:
-            await asyncio.sleep(delay / SECOND)
 
 
 def _nowhere(raw: bytes, recv_ns: int) -> None:

@@ -223,14 +223,14 @@ class BookVoid(Head, frozen=True, gc=False, kw_only=True):
 
 
 class Stale(Head, frozen=True, gc=False, kw_only=True):
-    """A stream has been silent past its deadline, or its venue says it is halted; it is being looked after."""
+    """A stream's acknowledgement or first data is overdue; it is asked for again."""
 
     channel: str
     reason: str
 
 
 class Recovered(Head, frozen=True, gc=False, kw_only=True):
-    """A stream that was stale, or whose connection was lost, flows again; a `Gap` before it says what is missing."""
+    """A stream that was stale flows."""
 
     channel: str
 

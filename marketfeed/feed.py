@@ -2,16 +2,16 @@
 
 import asyncio
 import inspect
+import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from . import catalogue
 from .clock import Clock, SystemClock
 from .consumer import Consumer, Filter, Policy
 from .counts import Counts
-from .errors import ConfigError, NotLive
+from .errors import ConfigError, ConsumerTooSlow, NotLive
 from .events import Head, Instrument
 from .hub import Hub
 from .rest import AiohttpRest, Rest
@@ -22,6 +22,8 @@ from .subscriptions import Subscription, expand
 from .symbols import parse_name
 from .transport import Transport, pick_transport
 from .trusted_book import TrustedBook
+
+log = logging.getLogger("marketfeed.feed")
 
 E = TypeVar("E", bound=Head)
 LIVE_POLL_S = 0.02
@@ -74,6 +76,7 @@ class Feed:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._own: Consumer | None = None
         self._closed = False
+        self._fault: Exception | None = None
 
     async def __aenter__(self) -> Self:
         if self._loop is not None:
@@ -81,9 +84,7 @@ class Feed:
         self._loop = asyncio.get_running_loop()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -122,6 +123,7 @@ class Feed:
     ) -> list[Subscription]:
         """Ask for streams no more; a stream ends when everyone who subscribed to it has unsubscribed."""
         dropped = list(expand(names, venue=self.default_venue, trades=trades, ticker=ticker, book=book))
+        self._check_running()
         for subscription in dropped:
             for known in [s for s in self._interest if s.name == subscription.name]:
                 self._interest[known] -= 1
@@ -139,6 +141,8 @@ class Feed:
         loop = asyncio.get_running_loop()
         end = None if timeout is None else loop.time() + timeout
         while waiting := self.waiting():
+            if self._fault is not None:
+                raise self._fault
             refused = {name for runner in self._runners.values() for name in runner.refusals()}
             if waiting.keys() <= refused or (end is not None and loop.time() >= end):
                 raise NotLive(waiting)
@@ -164,27 +168,33 @@ class Feed:
         consumer = Consumer(self._hub.outlet, self._clock, keep=keep, policy=policy, books=books, max_events=max_events)
         consumer.on_end(self._hub.leave)
         self._hub.join(consumer)
+        if self._fault is not None:
+            consumer.end(self._fault)
         return consumer
 
     def on(self, kind: type[E], handler: Callable[[E], None] | Callable[[E], Awaitable[None]]) -> None:
         """Call `handler` with every event of that type.
 
         A plain function is called as the event arrives, before any consumer sees it, so it must be quick. A
-        coroutine function gets a consumer and a task of its own. One that raises is logged and called again
-        with the next event.
+        coroutine function gets a lossless consumer and a task of its own: where it is too slow that is logged, and it
+        is called no more. One that raises is logged and called again with the next event.
         """
         if inspect.iscoroutinefunction(handler):
-            self._start(self._pump(self.consumer(lambda event: isinstance(event, kind)), handler))
+            self._start(self._pump(self.consumer(lambda event: isinstance(event, kind)), kind, handler))
         else:
             called: Any = handler
             self._hub.handlers.setdefault(kind, []).append(called)
 
-    async def _pump(self, consumer: Consumer, handler: Callable[[Any], Awaitable[None]]) -> None:
-        async for event in consumer:
-            try:
-                await handler(event)
-            except Exception as exc:  # whatever a user's handler raises must not stop the feed
-                self._hub.report(handler, exc)
+    async def _pump(self, consumer: Consumer, kind: type[Head], handler: Callable[[Any], Awaitable[None]]) -> None:
+        try:
+            async for event in consumer:
+                if isinstance(event, kind):  # a `Lagged` comes to every consumer
+                    try:
+                        await handler(event)
+                    except Exception as exc:  # whatever a user's handler raises must not stop the feed
+                        self._hub.report(handler, exc)
+        except ConsumerTooSlow as exc:
+            self._hub.report(handler, exc)
 
     def __aiter__(self) -> AsyncIterator[Head]:
         return self._reader()
@@ -195,7 +205,7 @@ class Feed:
             yield events
 
     def _reader(self) -> Consumer:
-        if self._own is None:
+        if self._own is None or (self._own.ended and not self._closed):
             self._own = self.consumer(policy=self._policy, max_events=self._max_events)
         return self._own
 
@@ -237,9 +247,7 @@ class Feed:
     def _check_depth(self, wanted: Subscription) -> None:
         for known in self._interest:
             if known.name == wanted.name and known.depth != wanted.depth:
-                raise ConfigError(
-                    f"{known.name} is already kept with depth {known.depth or 'full'}; ask for the same depth"
-                )
+                raise ConfigError(f"{known.name} is already kept with depth {known.depth or 'full'}; ask for that")
 
     def _runner(self, name: str) -> Runner:
         runner = self._runners.get(name)
@@ -266,11 +274,17 @@ class Feed:
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        """A fault of ours in the background comes out at every consumer: nothing dies unheard."""
+        """A fault of ours in the background comes out at every consumer and in `live()`: nothing dies unheard."""
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            for consumer in list(self._hub.consumers):
-                consumer.end(error if isinstance(error, Exception) else RuntimeError(str(error)))
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if self._fault is None:
+            self._fault = error if isinstance(error, Exception) else RuntimeError(repr(error))
+            log.error("a task of the feed failed", exc_info=error)
+        for consumer in self._hub.consumers:
+            consumer.end(self._fault)
 
 
 def run(main: Awaitable[Any] | Iterable[Any]) -> Any:

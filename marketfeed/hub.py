@@ -24,27 +24,31 @@ class Hub:
         self.outlet = Outlet(self.batch.append)
         self.streams: Streams[Any] = Streams(self.outlet)
         self.consumers: list[Consumer] = []
+        """Replaced, never changed: whoever goes through it may add and remove."""
         self.handlers: dict[type[Head], list[Handler]] = {}
         self.handler_errors = 0
-        self.delivered = 0
 
     def deliver(self) -> None:
         """Hand on all that was emitted since the last call. Hot."""
         batch = self.batch
         if not batch:
             return
+        # who joins from within a handler has these events in its first snapshots already
+        consumers = self.consumers
         # a handler may lead to new events: they form the next batch, after this one
         events = batch[:]
         batch.clear()
-        self.delivered += len(events)
-        if self.handlers:
+        handlers = self.handlers
+        if handlers:
             for event in events:
-                for handler in self.handlers.get(type(event), ()):
-                    try:
-                        handler(event)
-                    except Exception as exc:  # whatever a user's handler raises must not stop the feed
-                        self.report(handler, exc)
-        for consumer in self.consumers:
+                called = handlers.get(type(event))
+                if called is not None:
+                    for handler in called:
+                        try:
+                            handler(event)
+                        except Exception as exc:  # whatever a user's handler raises must not stop the feed
+                            self.report(handler, exc)
+        for consumer in consumers:
             consumer.offer(events)
             if consumer.torn:
                 self._mend(consumer)
@@ -60,16 +64,13 @@ class Hub:
     def join(self, consumer: Consumer) -> None:
         """Add a consumer; it first gets every `Instrument` and a full `BookSnapshot` of each live book."""
         self.deliver()
-        consumer.offer(self.streams.instruments.values())
-        for stream in self.streams:
-            if isinstance(stream, BookStream) and stream.view.live:
-                consumer.offer([stream.snapshot_event()])
-        self.consumers.append(consumer)
+        books = [stream for stream in self.streams if isinstance(stream, BookStream) and stream.view.live]
+        consumer.welcome([*self.streams.instruments.values(), *(book.snapshot_event() for book in books)])
+        self.consumers = [*self.consumers, consumer]
 
     def leave(self, consumer: Consumer) -> None:
         """Remove a consumer."""
-        if consumer in self.consumers:
-            self.consumers.remove(consumer)
+        self.consumers = [one for one in self.consumers if one is not consumer]
 
     def report(self, handler: object, exc: Exception) -> None:
         """Log and count a handler that raised."""

@@ -1,6 +1,5 @@
 """`Listing`: the instruments of one venue, asked for over REST within its budget."""
 
-import asyncio
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
@@ -13,13 +12,16 @@ from .venues._spec import Request, Venue
 
 _WORDS = {403: " (blocked)", 418: " (banned)", 429: " (too many requests)", 451: " (blocked in your region)"}
 
+FRESH_NS = 600 * SECOND
+"""How long a whole list is believed about what is not in it."""
+
 
 class Listing:
-    """`known` is by canonical symbol; `whole` says that it is all the venue has."""
+    """`known` is by canonical symbol."""
 
     def __init__(self, venue: Venue, edge: Edge, *, exact: bool) -> None:
         self.known: dict[str, Instrument[Any]] = {}
-        self.whole = False
+        self._whole_at: int | None = None
         self._venue = venue
         self._edge = edge
         self._exact = exact
@@ -38,7 +40,12 @@ class Listing:
         if body is None:
             raise TransportError(f"{self._venue.title} does not list its instruments")
         self._keep(self._venue.instruments(body))
-        self.whole = True
+        self._whole_at = self._edge.clock.mono_ns()
+
+    @property
+    def whole(self) -> bool:
+        """Whether `known` is all the venue has, read lately enough to say that something is not there."""
+        return self._whole_at is not None and self._edge.clock.mono_ns() - self._whole_at < FRESH_NS
 
     def away(self, exc: Exception) -> int:
         """How long a failure keeps us from trying again at least, in nanoseconds."""
@@ -64,8 +71,7 @@ class Listing:
 
     async def _fetch(self, request: Request) -> bytes | None:
         edge = self._edge
-        at = edge.budget.fetch_at(request.weight, edge.clock.mono_ns())
-        await asyncio.sleep(max(0, at - edge.clock.mono_ns()) / SECOND)
+        await edge.turn(lambda now: edge.budget.fetch_at(request.weight, now))
         reply = await edge.rest.fetch(edge.rest_base, request)
         edge.budget.used(reply.used_weight, edge.clock.mono_ns())
         if reply.status in {400, 404}:

@@ -39,6 +39,8 @@ class Quota:
 
     def adopt(self, spent: float, now: int) -> None:
         """The venue counts `spent` in this window: what it knows more than we do was spent by others."""
+        while self._log and self._log[0][0] + self._window <= now:
+            self._sum -= self._log.popleft()[1]
         if spent > self._sum:
             self._log.append((max(now, self._log[-1][0] if self._log else 0), spent - self._sum))
             self._sum = spent
@@ -85,6 +87,11 @@ class Budget:
         """What the venue says this address has spent, where it says so."""
         if weight is not None:
             self._rest.adopt(weight, now)
+
+    @property
+    def blocked_until(self) -> int:
+        """When the venue lets us come back; 0 where it never sent us away."""
+        return self._connects.blocked_until
 
     def connect_at(self, now: int) -> int:
         """When the next connection attempt may go."""

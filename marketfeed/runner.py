@@ -51,6 +51,7 @@ class Runner:
         self._links: list[_Kept] = []
         self._made = 0
         self._work = asyncio.Event()
+        self._asked = asyncio.Event()
         self._last_failure = ""
         self._edge = Edge(
             transport=transport,
@@ -67,19 +68,21 @@ class Runner:
         self.instruments = self._listing.known
 
     async def run(self) -> None:
-        """Serve until cancelled; every link and task ends with it."""
+        """Serve until cancelled; every link and task ends with it. What is known is served while more is learnt."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._learn())
             while True:
                 await self._work.wait()
                 self._work.clear()
                 self._assign(tasks)
-                await self._learn()
-                self._assign(tasks)
 
     def want(self, subscriptions: Iterable[Subscription]) -> None:
-        """Serve these too."""
-        self._wanted.update(subscriptions)
+        """Serve these too; one that was refused is looked up again."""
+        for subscription in subscriptions:
+            self._wanted.add(subscription)
+            self.refused.pop(subscription.name, None)
         self._work.set()
+        self._asked.set()
 
     def unwant(self, subscriptions: Iterable[Subscription]) -> None:
         """Serve these no more."""
@@ -124,29 +127,32 @@ class Runner:
         return found
 
     async def _learn(self) -> None:
-        """Learn the instruments wanted, trying until the venue answers; unknown symbols are refused."""
-        backoff = Backoff()
-        while unknown := self._unknown():
-            if self._listing.whole:
-                self._refuse(unknown)
-                return
-            clock = self._edge.clock
-            try:
-                await self._listing.learn(sorted(unknown))
-            except (TransportError, ValueError) as exc:
-                delay = max(backoff.down(clock.mono_ns(), self._edge.dice()), self._listing.away(exc)) / SECOND
-                status = exc.status if isinstance(exc, TransportError) else 0
-                self._last_failure = reason = escaped(str(exc))
-                self._tell(
-                    Disconnected,
-                    link="rest",
-                    code=0,
-                    reason=reason,
-                    status=status,
-                    retry_s=delay,
-                    attempt=backoff.attempt,
-                )
-                await asyncio.sleep(delay)
+        """Learn the instruments wanted, beside all else, trying until the venue answers; the unknown are refused."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            backoff = Backoff()
+            while unknown := self._unknown():
+                if self._listing.whole:
+                    self._refuse(unknown)
+                    break
+                try:
+                    await self._listing.learn(sorted(unknown))
+                except (TransportError, ValueError) as exc:
+                    await asyncio.sleep(self._unlisted(exc, backoff))
+                else:
+                    self._work.set()
+
+    def _unlisted(self, exc: Exception, backoff: Backoff) -> float:
+        """Tell that the venue does not list; returns the seconds until it is asked again."""
+        edge = self._edge
+        delay = max(backoff.down(edge.clock.mono_ns(), edge.dice()), self._listing.away(exc)) / SECOND
+        self._last_failure = reason = escaped(str(exc))
+        status = exc.status if isinstance(exc, TransportError) else 0
+        self._tell(
+            Disconnected, link="rest", code=0, reason=reason, status=status, retry_s=delay, attempt=backoff.attempt
+        )
+        return delay
 
     def _unknown(self) -> set[str]:
         return {s.symbol for s in self._wanted if s.symbol not in self.instruments and s.name not in self.refused}
@@ -181,14 +187,15 @@ class Runner:
             rest = list(plan.subscriptions)
             for kept in self._links:
                 rest = kept.fill(plan, rest)
-            if rest:
-                self._open(structs.replace(plan, subscriptions=tuple(rest)), tasks)
+            while rest:  # once, but for markets that share the venue's name: one of them a link
+                rest = self._open(plan, tasks).fill(plan, rest)
 
-    def _open(self, plan: LinkPlan, tasks: asyncio.TaskGroup) -> None:
+    def _open(self, plan: LinkPlan, tasks: asyncio.TaskGroup) -> "_Kept":
         self._made += 1
         kept = _Kept(self, plan, f"{self.venue.name}-{self._made}")
         self._links.append(kept)
         kept.task = tasks.create_task(kept.driver.run())
+        return kept
 
     def _tell(self, kind: type[Head], **fields: Any) -> None:
         outlet = self._hub.outlet
@@ -203,7 +210,7 @@ class _Kept:
 
     def __init__(self, runner: Runner, plan: LinkPlan, link: str) -> None:
         self.plan = plan
-        self.subscriptions: set[Subscription] = set(plan.subscriptions)
+        self.subscriptions: set[Subscription] = set()
         self.failure = ""
         self.link = link
         self.task: asyncio.Task[None] | None = None
@@ -235,12 +242,13 @@ class _Kept:
         self._runner.ended.add(session.counts)
 
     def fill(self, plan: LinkPlan, wanted: list[Subscription]) -> list[Subscription]:
-        """Take what fits into this link; returns the rest."""
+        """Take what fits into this link; returns the rest. A link that has nothing takes something."""
         if (plan.url, plan.kind) != (self.plan.url, self.plan.kind):
             return wanted
-        taken = []
+        taken: list[Subscription] = []
         natives = {(s.channel, self._native(s)) for s in self.subscriptions}
-        room = self._runner.venue.pace.subscriptions_per_link - len(self.subscriptions)
+        held = len(self.subscriptions)
+        room = max(self._runner.venue.pace.subscriptions_per_link - held, not held)
         for subscription in wanted:
             key = (subscription.channel, self._native(subscription))
             if len(taken) < room and key not in natives:

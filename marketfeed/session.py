@@ -25,7 +25,7 @@ from .venues._spec import Context, LinkPlan, RestBooks, Venue
 
 SAMPLE = 200
 MAX_RESYNCS = 3
-"""New snapshots of one book asked for on one connection within a minute; more make a new connection (kraken.md 6)."""
+"""New snapshots of one book asked for on one connection within a minute; more make a new connection."""
 
 
 class Session(Generic[N]):
@@ -50,7 +50,8 @@ class Session(Generic[N]):
         self.link = link
         self.commands: list[Command] = []
         self.deadline = 0
-        self.counts = Counts()
+        self._counts = Counts()
+        self._frames = 0
         self.trades: dict[str, TradeStream[N]] = {}
         self.tickers: dict[str, TickerStream[N]] = {}
         self.books: dict[str, BookSync[N]] = {}
@@ -73,6 +74,12 @@ class Session(Generic[N]):
         self._drifts: set[str] = set()
         self._closing = False
 
+    @property
+    def counts(self) -> Counts:
+        """Counters of this connection."""
+        self._counts.frames = self._frames
+        return self._counts
+
     def on_open(self, mono_ns: int, recv_ns: int, attempt: int = 1) -> None:
         """Connected: tell it, and ask for what is wanted at the venue's pace."""
         self._recv_ns = recv_ns
@@ -82,14 +89,15 @@ class Session(Generic[N]):
         self.change(self._plan.subscriptions, (), mono_ns)
         self.on_tick(mono_ns, recv_ns)
 
-    def on_frame(self, raw: bytes, recv_ns: int) -> None:
-        """One whole data frame. Hot: no clock, no log, no await."""
-        self.counts.frames += 1
+    def on_frame(self, raw: bytes, recv_ns: int) -> bool:
+        """One whole data frame; returns whether `on_tick` wants to be called at once. Hot: no clock, no await."""
+        self._frames += 1
         self._recv_ns = recv_ns
         try:
             self._frame(raw, recv_ns)
-        except (ValueError, RecursionError, ArithmeticError) as exc:
+        except (ValueError, LookupError, RecursionError, ArithmeticError) as exc:
             self._malformed(raw, exc)
+        return not self.deadline
 
     def on_reply(self, token: int, status: int, body: bytes, recv_ns: int, mono_ns: int) -> None:
         """Answer to `Fetch(token)`; one that nobody waits for any more is ignored (I8)."""
@@ -102,7 +110,7 @@ class Session(Generic[N]):
         if status == 200:
             try:
                 self._rest_books.book_reply(native, body, recv_ns)
-            except (ValueError, RecursionError, ArithmeticError) as exc:
+            except (ValueError, LookupError, RecursionError, ArithmeticError) as exc:
                 self._tell_malformed(body, f"REST snapshot of {escaped(native, 40)}: {_words(exc)}")
         if sync.state in ("live", "joining"):
             self._fetches.served(native)
@@ -157,9 +165,8 @@ class Session(Generic[N]):
             for entry in self._desk.entries.values():
                 entry.stream.rest()
             return
-        why = f"link lost: {reason}"
         for sync in self.books.values():
-            sync.lost(why, recv_ns)
+            sync.lost(reason, recv_ns)
         for stream in (*self.trades.values(), *self.tickers.values()):
             stream.lost("link lost", recv_ns, reason)
 
@@ -181,15 +188,20 @@ class Session(Generic[N]):
         """See `Port`."""
         self._desk.refused((channel, native), escaped(reason, SAMPLE), self._recv_ns)
 
+    def unsettled(self, channel: Channel, native: str) -> None:
+        """See `Port`."""
+        self._desk.unsettled((channel, native))
+        self.deadline = 0
+
     def dropped(self, channel: Channel, native: str) -> None:
         """See `Port`."""
         self.deadline = 0
         if self._desk.dropped((channel, native)):
             reason = "the venue ended the subscription"
-            sink = self._sinks(channel).get(native)
+            sink = self._sinks(channel)[native]  # what the desk holds and is not leaving has one
             if isinstance(sink, BookSync):
                 sink.doubt("halted", reason, self._recv_ns)
-            elif sink is not None:
+            else:
                 sink.lost("halted", self._recv_ns, reason)
 
     def hole(self, reason: str, cause: Cause = "sequence") -> None:
@@ -279,7 +291,7 @@ class Session(Generic[N]):
                 self._close(f"{len(recent) + 1} resyncs of {escaped(native, 40)} within a minute")
 
     def _look_alive(self, mono_ns: int) -> None:
-        verdict, why = self._pulse.look(self.counts.frames, mono_ns)
+        verdict, why = self._pulse.look(self._frames, mono_ns)
         if verdict == "dead":
             self._close(why)
         elif verdict == "ping":
@@ -289,6 +301,7 @@ class Session(Generic[N]):
     def _close(self, reason: str) -> None:
         if not self._closing:
             self._closing = True
+            self.deadline = 0
             self.commands.append(Close(reason))
 
 

@@ -2,6 +2,7 @@
 
 A session proves what it can on its own connection; the stream makes it public. It outlives connections, and owns
 what must outlive them: epoch and trust of a book, the trade ids already told, the public `seq`.
+Every kind of stream is here, beside what they share: the reason for its length.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ from .subscriptions import Subscription
 from .trusted_book import TrustedBook
 
 MAX_HOLES = 256
+UNKNOWN_NS = 2**63
+"""The venue's clock at the end of a history: until the next new trade nothing counts as later."""
 
 
 class Outlet:
@@ -90,7 +93,9 @@ class TradeStream(Stream, Generic[N]):
         if number == self._next or self._expected(number, ts_event, ts_recv):
             if number >= self._next:
                 self._next = number + 1
-            self._ts_event = ts_event
+                # never turned back: a repeat of the newest would look like a restart
+                if ts_event > self._ts_event or self._ts_event == UNKNOWN_NS:
+                    self._ts_event = ts_event
             self.ts_recv = ts_recv
             self.events += 1
             self._emit(
@@ -112,7 +117,9 @@ class TradeStream(Stream, Generic[N]):
         self.histories += 1
         if 0 < self._next <= number:
             self._hole(self._next, number, ts_recv)
-        self._next = max(self._next, number + 1)
+        if number >= self._next:
+            self._next = number + 1
+            self._ts_event = UNKNOWN_NS
 
     def heard(self) -> int:
         """See `Stream.heard`; a history proves a quiet market."""
@@ -235,10 +242,10 @@ class BookStream(Stream, Generic[N]):
         """The book shown cannot be trusted any more; `first` to `last` are the missing numbers, 0 where unknown."""
         if source is not self._source or not self.view.live:
             return
-        self.view.doubt(reason)
-        epoch = self.view.epoch
+        epoch, why = self.view.epoch, f"{cause}: {reason}"
+        self.view.doubt(why)
         self.gap(cause, ts_recv, epoch=epoch, from_seq=first, to_seq=last, detail=reason)
-        self.tell(BookVoid, ts_recv, epoch=epoch, reason=reason)
+        self.tell(BookVoid, ts_recv, epoch=epoch, reason=why)
 
     def rest(self) -> None:
         """See `Stream.rest`; the book is closed until it is asked for again."""

@@ -1,6 +1,6 @@
 """`BookSync`: one book on one connection, from what the venue sends to what is proven.
 
-States, after reliability.md section 4.1 (QUIET, STALE and HALTED belong to the stream):
+States:
 
     waiting ──first delta──▶ buffering ──REST snapshot──▶ joining ──bridging delta──▶ live
        │  ▲                      ▲                           │ too old: ask again      │
@@ -47,6 +47,7 @@ class BookSync(Generic[N]):
         "_crossed_since",
         "_held",
         "_horizon",
+        "_numbered",
         "_rule",
         "_seen",
         "_stream",
@@ -74,6 +75,7 @@ class BookSync(Generic[N]):
         self.book: Book[N] = Book()
         self.seq = 0
         self._rule = rule
+        self._numbered = rule.numbered
         self._stream = stream
         self._counts = counts
         self._ask = ask
@@ -112,8 +114,12 @@ class BookSync(Generic[N]):
         proof: Proof | None = None,
     ) -> None:
         """Changes to the book; see `BookSink`. Hot."""
-        if self._rule.numbered and not self._follows(first, last, ts_recv):
-            return
+        if self._numbered:
+            if first == self._seen + 1:
+                self._seen = last
+                self._counts.links_ok += 1
+            elif not self._follows(first, last, ts_recv):
+                return
         if self.state == "live":
             self._apply(last, tuple(bids), tuple(asks), ts_event, ts_recv, proof)
         elif self._rule.snapshot == "rest":
@@ -138,6 +144,7 @@ class BookSync(Generic[N]):
 
     def _restart(self) -> None:
         self.state = "waiting"
+        self._counts.unproven += len(self._buffer)
         self._buffer.clear()
         self._held = 0
 
@@ -145,10 +152,6 @@ class BookSync(Generic[N]):
         """Test a numbered delta against the one before it on this link; voids on a hole."""
         seen = self._seen
         if not seen:
-            self._seen = last
-            return True
-        if first == seen + 1:
-            self._counts.links_ok += 1
             self._seen = last
             return True
         verdict = contiguous(seen, first, last)
@@ -170,11 +173,11 @@ class BookSync(Generic[N]):
 
     def _hold(self, delta: _Delta[N]) -> None:
         """Keep a delta until a snapshot can be joined, or join it."""
-        self._held += LEVEL_BYTES * (len(delta[2]) + len(delta[3]) + 2)
-        self._buffer.append(delta)
-        if len(self._buffer) > MAX_BUFFERED or self._held > self._buffer_bytes:
+        size = LEVEL_BYTES * (len(delta[2]) + len(delta[3]) + 2)
+        if self._buffer and (len(self._buffer) >= MAX_BUFFERED or self._held + size > self._buffer_bytes):
             self._restart()
-            self._buffer.append(delta)
+        self._held += size
+        self._buffer.append(delta)
         if self.state == "waiting":
             self.state = "buffering"
             self._ask(self)
@@ -205,8 +208,11 @@ class BookSync(Generic[N]):
         self._counts.joins += 1
         self._stream.opened(self, self.book, seq, self._horizon, ts_event, ts_recv)
         for _, last, bids, asks, at, recv in kept:
-            if self.state == "live":
+            proven: bool = self.state == "live"  # one of them may have ended it
+            if proven:
                 self._apply(last, bids, asks, at, recv, None)
+            else:
+                self._counts.unproven += 1
 
     def _load(self, bids: Levels[N], asks: Levels[N], proof: Proof | None) -> None:
         self.book = Book()
@@ -243,6 +249,7 @@ class BookSync(Generic[N]):
         if book.crossed():
             self._crossed_since = self._crossed_since or ts_recv
             if ts_recv - self._crossed_since > MAX_CROSSED_NS:
+                self._counts.unproven += 1
                 self.doubt("crossed", "bid above ask for more than 2 s", ts_recv)
                 return
         else:

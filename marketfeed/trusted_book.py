@@ -66,12 +66,12 @@ class TrustedBook(Generic[N]):
     def bids(self, n: int | None = None) -> list[Level[N]]:
         """The best `n` bids (all, where None), best first."""
         side = self._proven().bids
-        return side.best(len(side.keys) if n is None else n)
+        return side.best(side.count if n is None else n)
 
     def asks(self, n: int | None = None) -> list[Level[N]]:
         """The best `n` asks (all, where None), best first."""
         side = self._proven().asks
-        return side.best(len(side.keys) if n is None else n)
+        return side.best(side.count if n is None else n)
 
     def depth_to(self, side: Side, price: N) -> N:
         """Total size that an order of this taker side meets up to and including `price`."""

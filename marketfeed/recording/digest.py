@@ -2,6 +2,7 @@
 
 import re
 from hashlib import sha256
+from typing import Any
 
 from ..events import MARKET_TYPES, Head, channel_of, encode_json
 
@@ -18,7 +19,7 @@ class Digest:
     """
 
     def __init__(self) -> None:
-        self._streams: dict[str, sha256] = {}  # type: ignore[valid-type] # the type of a hash has no public name
+        self._streams: dict[str, Any] = {}  # hashes; their type has no public name
 
     def add(self, event: Head) -> None:
         """Take in an event; others than market events are left out."""

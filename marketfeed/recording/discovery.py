@@ -54,6 +54,9 @@ class _Listener:
     def refused(self, channel: Channel, native: str, reason: str) -> None:
         """Nothing to note."""
 
+    def unsettled(self, channel: Channel, native: str) -> None:
+        """Nothing to note."""
+
     def dropped(self, channel: Channel, native: str) -> None:
         """Nothing to note."""
 

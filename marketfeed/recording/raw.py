@@ -52,7 +52,8 @@ def read_lines(path: str | Path) -> Iterator[Line]:
     number = 0
     try:
         with _open(path) as stream:
-            for number, text in enumerate(stream, 1):
+            for text in stream:
+                number += 1
                 if text.strip():
                     yield _line(text)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Binance spot streams, as a server would speak them. Source: protocols/binance.md, checked 2026-11-21."""
+"""Binance spot streams, as a server would speak them. Source: binance-spot-api-docs, checked 2026-11-21."""
 
 from __future__ import annotations
 

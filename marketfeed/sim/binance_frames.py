@@ -1,4 +1,4 @@
-"""Binance's payloads as text, to the digit. Source: protocols/binance.md, sections 4 to 6."""
+"""Binance's payloads as text, to the digit. Source: binance-spot-api-docs, web-socket-streams.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Binance's REST interface: exchangeInfo and depth, with weights. Source: protocols/binance.md, section 7."""
+"""Binance's REST interface: exchangeInfo and depth, with weights. Source: binance-spot-api-docs, rest-api.md."""
 
 from __future__ import annotations
 

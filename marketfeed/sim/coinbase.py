@@ -1,4 +1,4 @@
-"""Coinbase Advanced Trade, as a server would speak it. Source: protocols/coinbase.md, checked 2026-11-21."""
+"""Coinbase Advanced Trade, as a server would speak it. Source: docs.cdp.coinbase.com, checked 2026-11-21."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coinbase's public REST interface: products and product_book. Source: protocols/coinbase.md, section 7."""
+"""Coinbase's public REST interface: products and product_book. Source: docs.cdp.coinbase.com, REST."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kraken spot, WebSocket v2 and REST, as a server would speak it. Source: protocols/kraken.md, checked 2026-11-21."""
+"""Kraken spot, WebSocket v2 and REST, as a server would speak it. Source: docs.kraken.com, checked 2026-11-21."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kraken's frames as text, to the digit. Source: protocols/kraken.md, sections 4 to 7."""
+"""Kraken's frames as text, to the digit. Source: docs.kraken.com, WebSocket v2."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def wire_name(instrument: SimInstrument) -> str:
 
 
 def checksum(asks: list[tuple[str, str]], bids: list[tuple[str, str]]) -> int:
-    """The v2 CRC32 over (price, qty) texts at full precision, best first, ten levels a side (sheet, section 6)."""
+    """The v2 CRC32 over (price, qty) texts at full precision, best first, ten levels a side ("Book checksum v2")."""
     parts = [number.replace(".", "").lstrip("0") for side in (asks, bids) for level in side[:10] for number in level]
     return zlib.crc32("".join(parts).encode())
 

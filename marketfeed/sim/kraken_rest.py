@@ -1,4 +1,4 @@
-"""Kraken's public REST interface: reference data alone. Source: protocols/kraken.md, section 7."""
+"""Kraken's public REST interface: reference data alone. Source: docs.kraken.com, REST."""
 
 from __future__ import annotations
 

@@ -67,7 +67,9 @@ class Pace(Struct, frozen=True, kw_only=True):
     rest: tuple[int, float]
     """(weight, seconds): REST weight an address may spend."""
     silence_s: float
-    """No frame and no pong for this long: the link is dead."""
+    """No sign of life for this long: the link is dead."""
+    heartbeat: bool = False
+    """The venue sends a frame at least each second or so: then only frames are signs of life, and pongs are not."""
     ping_idle_s: float = 10.0
     pong_wait_s: float = 5.0
     ack_s: float = 5.0
@@ -197,6 +199,9 @@ class Port(Protocol[N_contra]):
 
     def refused(self, channel: Channel, native: str, reason: str) -> None:
         """The venue refused a subscription, in its own words."""
+
+    def unsettled(self, channel: Channel, native: str) -> None:
+        """The request that held this among others was refused for one of them: it is asked for again, alone."""
 
     def dropped(self, channel: Channel, native: str) -> None:
         """The venue acknowledged the end of a subscription."""

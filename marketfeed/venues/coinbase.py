@@ -33,6 +33,8 @@ PACE = Pace(
     connects=(8, 1),
     rest=(10, 1),
     silence_s=5,
+    heartbeat=True,
+    ping_idle_s=2.5,
     max_message=64 * 2**20,
 )
 BOOK = BookRule(snapshot="stream", scope="link", numbered=False)
@@ -316,16 +318,25 @@ class Decoder(Generic[N]):
             self._port.accepted(channel, native)
 
     def _on_error(self, message: str) -> None:
-        """An error names no request: it is about the products it names, else about what has waited longest."""
+        """An error names no request: it is of one with a product that it names, else of what has waited longest.
+
+        The request is refused whole; what it held beside the one at fault is asked for again.
+        """
         named = set(_PRODUCT.findall(message))
-        about = {key for asked in self._asked for key in asked if key[1] in named}
-        if not about and self._asked:
-            about = set(self._asked[0])
-        if not about:
+        request = next((asked for asked in self._asked if any(native in named for _, native in asked)), None)
+        if request is None and not named:
+            request = next(iter(self._asked), None)
+        if request is None:
             self._port.status("error", message)
-        self._answered(about)
-        for channel, native in sorted(about):
-            self._port.refused(channel, native, message or "refused without a word")
+            return
+        guilty = {key for key in request if key[1] in named} or (request if len(request) == 1 else set())
+        about = sorted(request)
+        self._answered(request)
+        for channel, native in about:
+            if (channel, native) in guilty:
+                self._port.refused(channel, native, message or "refused without a word")
+            else:
+                self._port.unsettled(channel, native)
 
     def _answered(self, about: set[_Key]) -> None:
         self._asked = [left for asked in self._asked if (left := asked - about)]

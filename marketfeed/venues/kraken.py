@@ -23,7 +23,15 @@ from ._spec import BookRule, Context, Endpoints, LinkPlan, Pace, Proof, Request,
 
 NAME = "kraken"
 # 150 connection attempts in 10 minutes by an address; about one public REST call a second; heartbeat each second
-PACE = Pace(frames_per_s=15, subscriptions_per_link=600, connects=(140, 600), rest=(1, 1.0), silence_s=10)
+PACE = Pace(
+    frames_per_s=15,
+    subscriptions_per_link=600,
+    connects=(140, 600),
+    rest=(1, 1.0),
+    silence_s=10,
+    heartbeat=True,
+    ping_idle_s=5,
+)
 BOOK = BookRule(snapshot="stream", checksum=crc32_levels, checksum_levels=10, depths=(10, 25, 100, 500, 1000))
 
 
@@ -85,6 +93,12 @@ class WBookChecked(Struct):
     asks: list[WLevelChecked]
 
 
+class WName(Struct):
+    """The one field of a row that a malformed frame is still searched for."""
+
+    symbol: str
+
+
 class WFrame(Struct):
     """{"channel":"trade","type":"update","data":[...]}: data. {"method":"subscribe","success":true,...}: a reply."""
 
@@ -124,6 +138,7 @@ class WSystem(Struct):
 _envelope = msgspec.json.Decoder(WFrame).decode
 _reply = msgspec.json.Decoder(WReply).decode
 _system = msgspec.json.Decoder(list[WSystem]).decode
+_names = msgspec.json.Decoder(list[WName]).decode
 _book = msgspec.json.Decoder(list[WBook]).decode
 _book_checked = msgspec.json.Decoder(list[WBookChecked]).decode
 _trades = msgspec.json.Decoder(list[WTrade[Price]]).decode
@@ -162,12 +177,14 @@ class Decoder(Generic[N]):
         elif channel == "heartbeat" or frame.method == "pong":
             self._port.control()
         elif channel == "status":
+            systems = _system(frame.data)
             self._port.control()
-            for status in _system(frame.data):
+            for status in systems:
                 self._on_system(status.system)
         elif frame.method:
+            reply = _reply(raw)
             self._port.control()
-            self._on_reply(frame.method, _reply(raw))
+            self._on_reply(frame.method, reply)
         elif channel in _UNASKED:
             self._port.unasked("")
         elif channel:
@@ -176,7 +193,7 @@ class Decoder(Generic[N]):
             raise ValueError("neither a channel nor a method")
 
     def _on_system(self, system: str) -> None:
-        """Maintenance stops the books without a word of each; back online they must begin anew (kraken.md 9)."""
+        """Maintenance stops the books without a word of each; back online they must begin anew."""
         before, self._system = self._system, system
         self._port.status(system)
         if system == "maintenance":
@@ -275,8 +292,8 @@ class Decoder(Generic[N]):
             frame = _envelope(raw)
             if frame.channel != "book":
                 return ()
-            return [row["symbol"] for row in msgspec.json.decode(frame.data)]
-        except (ValueError, RecursionError, KeyError, TypeError):
+            return [row.symbol for row in _names(frame.data)]
+        except (ValueError, RecursionError):
             return None
 
     def subscribe(self, add: Sequence[tuple[Subscription, str]]) -> list[str]:

@@ -54,7 +54,7 @@ class Checker:
         if not view.live or (view.epoch, view.seq) != (event.epoch, event.seq):
             return
         key = event.seq if self._by_seq else event.ts_event
-        for side, levels, there in (("bid", event.bids, view.bids), ("ask", event.asks, view.asks)):
+        for side, there in (("bid", view.bids), ("ask", view.asks)):
             best = there(1)
             if best and self._known.get((side, best[0][0])) is None:
                 raise WrongBook(f"{self._name}: best {side} {best} is not what events say")

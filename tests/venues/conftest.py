@@ -9,6 +9,7 @@ from typing import Any, Self
 import pytest
 
 from marketfeed.commands import Close, Command, Fetch, Send
+from marketfeed.counts import Counts
 from marketfeed.events import Head, Instrument, encode_json
 from marketfeed.session import Session
 from marketfeed.streams import Outlet, Streams
@@ -61,7 +62,11 @@ class Talk:
         self.session: Session[Any] = Session(
             venue, plan, Streams(Outlet(self.events.append)), instruments, link="link-1", exact=exact
         )
-        self.counts = self.session.counts
+
+    @property
+    def counts(self) -> Counts:
+        """The session's counters, as they are now."""
+        return self.session.counts
 
     def open(self) -> Self:
         """Connect, and send what is to be sent at first."""

@@ -495,6 +495,9 @@ def test_P27_an_error_refuses_the_products_it_names(begin: Begin) -> None:
     (refused,) = talk.take()
     assert isinstance(refused, Refused)
     assert (refused.symbol, refused.channel, refused.reason) == ("XYZ-USD", "ticker", "XYZ-USD is not a valid product")
+    talk.sent.clear()
+    talk.wait(1)
+    assert talk.sent == [{"type": "subscribe", "product_ids": ["BTC-USD"], "channel": "ticker"}]
     talk.frame(listing(0, ticker=["BTC-USD"]))
     assert talk.told() == ["Subscribed BTC-USD ticker"]
     assert talk.counts.control == 2
