@@ -1,5 +1,6 @@
 """A book against a slow and obvious one: a dict, sorted when asked."""
 
+import random
 from decimal import Decimal
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketfeed.book import Book, BookSide
+from marketfeed.book import MAX_GHOSTS, Book, BookSide
 
 
 class Obvious:
@@ -63,6 +64,42 @@ def test_I4_a_side_is_what_the_obvious_one_is(kind: type, asks: bool, data: st.D
         assert side.best(3) == levels[:3]
         assert side.best_texts(3) == [f"{price}|{size}" for price, size in levels[:3]]
         assert len(side.texts) == side.count == len(levels)
+
+
+@SIDES
+@NUMBERS
+def test_what_is_removed_away_from_the_touch_neither_shows_nor_piles_up(kind: type, asks: bool) -> None:
+    side: BookSide[Any] = BookSide(asks=asks)
+    obvious = Obvious(asks)
+    dice = random.Random(7)
+    for step in range(4000):
+        # a few levels near the touch stay, many behind it come and go
+        price = kind(dice.randint(1, 5) if dice.random() < 0.1 else dice.randint(100, 2000))
+        price = price if asks else kind(3000) - price
+        change = (price, kind(dice.choice([0, 0, 1, 2])))
+        side.apply([change])
+        obvious.apply([change])
+        if step % 50 == 0:
+            assert list(side.all()) == obvious.levels()
+            assert side.count == len(obvious.sizes)
+            assert len(side._keys) <= 2 * side.count + MAX_GHOSTS
+            assert len(side._keys) == len(side._levels)
+    gone = side.truncate(10)
+    assert sorted(price for price, _ in gone) == sorted(price for price, _ in obvious.levels()[10:])
+    assert list(side.all()) == obvious.levels()[:10]
+    side.apply([(price, kind(0)) for price, _ in obvious.levels()])
+    assert (side.all(), side.best(1), side.count, side.reach()) == ((), [], 0, None)
+
+
+@SIDES
+def test_ghosts_are_swept_when_there_are_more_of_them_than_levels(asks: bool) -> None:
+    side: BookSide[float] = BookSide(asks=asks)
+    best = 0.5 if asks else 1e6
+    many = [(float(price), 1.0) for price in range(1, 500)]
+    side.apply([(best, 1.0), *many])
+    side.apply([(price, 0.0) for price, _ in many])
+    assert side.all() == ((best, 1.0),)
+    assert len(side._keys) == 1
 
 
 @SIDES

@@ -177,6 +177,18 @@ def test_P27_a_refusal_is_told_and_final_on_this_connection() -> None:
     assert (rig.state(), rig.gone, rig.said()) == (None, ["toy:BTC-USD:book"], [])
 
 
+def test_P27_what_stood_in_a_refused_frame_is_asked_for_alone() -> None:
+    rig = Rig().add(("book", "A"), ("book", "BAD"), ("book", "C")).tick()
+    assert rig.said() == ["sub book A BAD C"]
+    rig.desk.refused(("book", "BAD"), "no such market", 0)
+    rig.desk.unsettled(("book", "A"))
+    rig.desk.unsettled(("book", "C"))
+    rig.desk.unsettled(("book", "BAD"))
+    rig.desk.unsettled(("book", "nobody's"))
+    assert rig.tick().said() == ["sub book A", "sub book C"]
+    assert [rig.state(("book", n)) for n in ("A", "BAD", "C")] == ["asked", "refused", "asked"]
+
+
 def test_answers_about_what_nobody_asked_change_nothing() -> None:
     rig = Rig().add(BTC)
     for key in (BTC, ("ticker", "XXX")):

@@ -412,6 +412,15 @@ def test_P27_a_refusal_is_told_in_the_venues_words_made_safe() -> None:
     assert len(talk.session.waiting()) == 6
 
 
+def test_P27_a_request_refused_for_another_is_made_again_alone() -> None:
+    talk = Conversation(ack=False, channels=("book",))
+    talk.session.on_open(talk.mono_ns, talk.now)
+    talk._do()
+    talk.frame({"c": "talk", "what": "nack", "s": "BTCUSD"}, {"c": "talk", "what": "alone", "s": "ETHUSD"})
+    talk.pass_time(0.25)
+    assert [f["s"] for f in talk.sent] == [["BTCUSD", "ETHUSD"], ["ETHUSD"]]
+
+
 def test_P30_what_a_venue_says_of_itself_is_told() -> None:
     talk = live().frame({"c": "talk", "what": "status", "text": "maintenance\n"})
     assert talk.take() == [
@@ -486,6 +495,30 @@ def test_D2_a_venue_that_accepts_and_says_nothing_at_all_is_left() -> None:
     talk._do()
     talk.pass_time(8.25)
     assert talk.closed == "silent for 8.0 s"
+
+
+def test_T04_a_lively_link_whose_data_stops_is_left_though_it_pongs() -> None:
+    talk = live()
+    for i in range(60):
+        talk.frame(trade(i + 1)).wait(0.25)
+    for _ in range(40):
+        talk.wait(0.25)
+    assert talk.closed == "no data for 10.0 s, and pings answered"
+
+
+@pytest.mark.parametrize(("every_s", "heartbeat"), [(30, False), (1, True)])
+def test_T05_one_that_was_always_quiet_or_has_a_heartbeat_is_not_left_for_that(every_s: int, heartbeat: bool) -> None:
+    talk = live(pace=structs.replace(PACE, heartbeat=heartbeat, silence_s=60.0))
+    for i in range(30):
+        talk.frame(trade(i + 1)).wait(every_s)
+    talk.wait(50)
+    assert not talk.closed
+
+
+def test_T04_with_a_heartbeat_pongs_alone_are_no_life() -> None:
+    talk = live(pace=structs.replace(PACE, heartbeat=True))
+    talk.wait(31)
+    assert talk.closed == "silent for 30.0 s"
 
 
 def test_a_venue_that_wants_json_pings_gets_those() -> None:

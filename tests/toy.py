@@ -142,6 +142,8 @@ class Decoder:
             self.port.accepted(talk.ch, talk.s, talk.depth)
         elif talk.what == "nack":
             self.port.refused(talk.ch, talk.s, talk.text)
+        elif talk.what == "alone":
+            self.port.unsettled(talk.ch, talk.s)
         elif talk.what == "gone":
             self.port.dropped(talk.ch, talk.s)
         elif talk.what == "status":
