@@ -3,7 +3,8 @@
 The driver feeds it what happened (`on_open`, `on_frame`, `on_reply`, `on_failure`, `on_pong`, `on_tick`, `change`,
 `on_close`); events leave through the streams' outlet, work to do is left in `commands`. Nothing a venue sends can
 raise: bad input becomes `Malformed`, and what it may have damaged is doubted. A session serves one connection; the
-next one gets a new session. `recv_ns` is Unix time, for stamping; `mono_ns` the monotonic clock, for deadlines.
+next one gets a new session. Both sides of the conversation are here, what the driver calls and what the decoder calls:
+the reason for its length. `recv_ns` is Unix time, for stamping; `mono_ns` the monotonic clock, for deadlines.
 """
 
 from collections.abc import Mapping, Sequence
@@ -137,6 +138,8 @@ class Session(Generic[N]):
         soon = self._desk.tick(mono_ns, recv_ns)
         later = self._fetches.tick(mono_ns)
         self._look_alive(mono_ns)
+        for sync in list(self.books.values()):
+            sync.on_tick(mono_ns, recv_ns)
         self.deadline = min(t for t in (soon, later, mono_ns + LOOK_NS) if t is not None)
         return len(self.commands) > before
 

@@ -25,6 +25,9 @@ from .venues._spec import BookRule, Levels, Proof
 State = Literal["waiting", "buffering", "joining", "live"]
 
 MAX_CROSSED_NS = 2_000_000_000
+JUST_CROSSED = -1
+MAX_OLD = 10
+"""Numbered updates in a row below what is known, after which the venue has begun a new count (P25)."""
 MAX_BUFFERED = 10_000
 LEVEL_BYTES = 64
 """What one buffered level is reckoned at when a buffer's memory is bounded."""
@@ -48,6 +51,7 @@ class BookSync(Generic[N]):
         "_held",
         "_horizon",
         "_numbered",
+        "_old",
         "_rule",
         "_seen",
         "_stream",
@@ -83,6 +87,7 @@ class BookSync(Generic[N]):
         self._buffer_bytes = buffer_bytes
         self._held = 0
         self._seen = 0
+        self._old = 0
         self._crossed_since = 0
 
     def snapshot(
@@ -117,6 +122,7 @@ class BookSync(Generic[N]):
         if self._numbered:
             if first == self._seen + 1:
                 self._seen = last
+                self._old = 0
                 self._counts.links_ok += 1
             elif not self._follows(first, last, ts_recv):
                 return
@@ -137,6 +143,13 @@ class BookSync(Generic[N]):
         if self._rule.snapshot == "stream":
             self._ask(self)
 
+    def on_tick(self, mono_ns: int, ts_recv: int) -> None:
+        """Look at what only time can tell: a book may cross for moments, and one that stays so is wrong (P22)."""
+        if self._crossed_since == JUST_CROSSED:
+            self._crossed_since = mono_ns
+        elif self._crossed_since and mono_ns - self._crossed_since > MAX_CROSSED_NS and self.state == "live":
+            self.doubt("crossed", "bid above ask for more than 2 s", ts_recv)
+
     def lost(self, reason: str, ts_recv: int) -> None:
         """The connection is gone; this sync is done."""
         self._stream.void(self, "link lost", reason, ts_recv)
@@ -154,6 +167,8 @@ class BookSync(Generic[N]):
         if not seen:
             self._seen = last
             return True
+        if last <= seen:
+            return self._is_new_count(last, ts_recv)
         verdict = contiguous(seen, first, last)
         if verdict == "gap":
             self._counts.links_broken += 1
@@ -165,10 +180,20 @@ class BookSync(Generic[N]):
                 self._restart()
             return True
         self._counts.links_ok += 1
-        if verdict == "stale":
+        self._seen = last
+        return True
+
+    def _is_new_count(self, last: int, ts_recv: int) -> bool:
+        """An update below what is known: an old one, or after ten in a row the first of a new count."""
+        self._old += 1
+        if self._old < MAX_OLD:
+            self._counts.links_ok += 1
             self._counts.stale += 1
             return False
+        self._counts.links_broken += 1
+        self.doubt("sequence", f"{self._old} updates in a row were numbered below {self._seen}, now {last}", ts_recv)
         self._seen = last
+        self._old = 0
         return True
 
     def _hold(self, delta: _Delta[N]) -> None:
@@ -208,11 +233,7 @@ class BookSync(Generic[N]):
         self._counts.joins += 1
         self._stream.opened(self, self.book, seq, self._horizon, ts_event, ts_recv)
         for _, last, bids, asks, at, recv in kept:
-            proven: bool = self.state == "live"  # one of them may have ended it
-            if proven:
-                self._apply(last, bids, asks, at, recv, None)
-            else:
-                self._counts.unproven += 1
+            self._apply(last, bids, asks, at, recv, None)
 
     def _load(self, bids: Levels[N], asks: Levels[N], proof: Proof | None) -> None:
         self.book = Book()
@@ -246,14 +267,10 @@ class BookSync(Generic[N]):
         if proof is not None and not self._proves(proof):
             self.doubt("checksum", "book does not match the venue's checksum", ts_recv)
             return
-        if book.crossed():
-            self._crossed_since = self._crossed_since or ts_recv
-            if ts_recv - self._crossed_since > MAX_CROSSED_NS:
-                self._counts.unproven += 1
-                self.doubt("crossed", "bid above ask for more than 2 s", ts_recv)
-                return
-        else:
+        if not book.crossed():
             self._crossed_since = 0
+        elif not self._crossed_since:
+            self._crossed_since = JUST_CROSSED
         self.seq = last
         self._stream.changed(last, bids, asks, ts_event, ts_recv)
 

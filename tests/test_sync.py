@@ -20,7 +20,7 @@ from marketfeed.counts import Counts
 from marketfeed.events import BookDelta, BookSnapshot, BookVoid, Gap, Head
 from marketfeed.streams import BookStream, Outlet
 from marketfeed.subscriptions import Subscription
-from marketfeed.sync import LEVEL_BYTES, MAX_BUFFERED, MAX_CROSSED_NS, BookSync
+from marketfeed.sync import LEVEL_BYTES, MAX_BUFFERED, MAX_CROSSED_NS, MAX_OLD, BookSync
 from marketfeed.trusted_book import TrustedBook
 from marketfeed.venues._spec import BookRule, Proof
 
@@ -294,30 +294,40 @@ def test_P26_levels_that_leave_the_window_are_told_as_removals() -> None:
 def test_P22_a_book_may_cross_for_two_seconds() -> None:
     rig = Rig(PLAIN).snapshot(0)
     rig.story()
-    rig.delta(0, 0, bids=((3.0, 1.0),), at=100)
+    rig.delta(0, 0, bids=((3.0, 1.0),))
     assert rig.stream.view.crossed
-    rig.delta(0, 0, at=100 + MAX_CROSSED_NS)
-    rig.delta(0, 0, bids=((3.0, 0.0),), at=101 + MAX_CROSSED_NS)
-    rig.delta(0, 0, bids=((2.0, 1.0),), at=200 * MAX_CROSSED_NS)  # locked: allowed for ever
-    rig.delta(0, 0, at=400 * MAX_CROSSED_NS)
-    assert [what for what, *_ in rig.story()] == ["delta"] * 5
+    for mono_ns in (100, 100 + MAX_CROSSED_NS):
+        rig.sync.on_tick(mono_ns, 9)
+    rig.delta(0, 0, bids=((3.0, 0.0),))
+    rig.delta(0, 0, bids=((2.0, 1.0),))  # locked: allowed for ever
+    for mono_ns in (200, 900 * MAX_CROSSED_NS):
+        rig.sync.on_tick(mono_ns, 9)
+    assert [what for what, *_ in rig.story()] == ["delta"] * 3
     assert rig.stream.view.live
 
 
-def test_P22_crossed_for_longer_it_is_doubted() -> None:
-    rig = Rig(PLAIN).snapshot(0).delta(0, 0, bids=((3.0, 1.0),), at=100)
+def test_P22_crossed_for_longer_it_is_doubted_without_another_word_from_the_venue() -> None:
+    rig = Rig(PLAIN).snapshot(0).delta(0, 0, bids=((3.0, 1.0),))
     rig.story()
-    rig.delta(0, 0, at=101 + MAX_CROSSED_NS)
+    for mono_ns in (100, 101 + MAX_CROSSED_NS, 500 * MAX_CROSSED_NS):
+        rig.sync.on_tick(mono_ns, 9)
     assert (rig.story(), rig.asks) == ([("gap", "crossed", 0, 0), ("void", 1)], 1)
 
 
-def test_P22_a_doubt_in_the_middle_of_a_join_ends_the_join() -> None:
-    rig = Rig(REST)
-    rig.delta(101, 101, bids=((3.0, 1.0),), at=100)
-    rig.delta(102, 102, at=101 + MAX_CROSSED_NS).delta(103, 103, at=102 + MAX_CROSSED_NS)
+def test_P25_numbers_that_stay_below_what_is_known_are_a_new_count() -> None:
+    rig = Rig(NUMBERED if NUMBERED.snapshot == "rest" else REST)
+    rig.delta(101, 101)
     rig.snapshot(100)
-    assert rig.story() == [("snapshot", 1, 100), ("delta", 100, 101), ("gap", "crossed", 0, 0), ("void", 1)]
-    assert rig.sync.state == "waiting"
+    rig.story()
+    for number in range(1, MAX_OLD):
+        rig.delta(number, number)
+    assert (rig.story(), rig.sync.state) == ([], "live")
+    rig.delta(MAX_OLD, MAX_OLD)
+    assert [what for what, *_ in rig.story()] == ["gap", "void"]
+    assert rig.sync.state == "buffering"
+    rig.delta(MAX_OLD + 1, MAX_OLD + 1)
+    rig.snapshot(MAX_OLD)
+    assert [what for what, *_ in rig.story()] == ["snapshot", "delta"]
 
 
 # Ends
