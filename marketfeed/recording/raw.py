@@ -1,7 +1,8 @@
 """The raw format: JSON lines, one input of a session a line. The page docs/reference/raw-format.md fixes it."""
 
-import base64
+import binascii
 import gzip
+import zlib
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,9 @@ from msgspec import Struct
 
 from ..errors import RecordingError
 from ..text import escaped
+
+MAX_SECONDS_DIGITS = 12
+"""Digits of a Unix time in seconds; one with an absurd exponent would take a minute to become an integer."""
 
 
 class Line(Struct):
@@ -26,10 +30,17 @@ class Line(Struct):
     code: int = 1006
     reason: str = ""
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for base64 that is none and for a time that no clock shows."""
+        if self.b64:
+            binascii.a2b_base64(self.b64, strict_mode=True)
+        if self.t is not None and not (self.t.is_finite() and self.t.adjusted() < MAX_SECONDS_DIGITS):
+            raise ValueError("t is not a time")
+
     @property
     def data(self) -> bytes:
         """The frame or body, as it was on the wire."""
-        return base64.b64decode(self.b64) if self.b64 else self.raw.encode()
+        return binascii.a2b_base64(self.b64) if self.b64 else self.raw.encode()
 
     @property
     def recv_ns(self) -> int:
@@ -60,7 +71,7 @@ def read_lines(path: str | Path) -> Iterator[Line]:
         raise RecordingError(f"{path}: there is no such file") from None
     except IsADirectoryError:
         raise RecordingError(f"{path}: is a folder; name one recording") from None
-    except msgspec.MsgspecError as exc:
+    except (ValueError, RecursionError) as exc:
         raise RecordingError(f"{path}, line {number}: not a line of a raw recording: {escaped(str(exc), 200)}") from exc
-    except (OSError, EOFError) as exc:
+    except (OSError, EOFError, zlib.error) as exc:
         raise RecordingError(f"{path}, after line {number}: {exc}") from exc

@@ -13,15 +13,17 @@ from typing import Any
 from .. import catalogue
 from ..commands import Fetch
 from ..counts import Counts
-from ..events import Gap, Head, kind
+from ..events import BookDelta, BookSnapshot, BookVoid, Gap, Head, kind
 from ..session import Session
-from ..streams import BookStream, Outlet, Streams
+from ..streams import Outlet, Streams
 from ..subscriptions import Subscription
 from ..trusted_book import TrustedBook
 from ..venues._spec import LinkPlan, Venue
 from .digest import Digest
 from .discovery import Found, as_numbers, rest_key, venue_of
 from .raw import Line, read_lines
+
+BOOK_TYPES = frozenset({BookDelta, BookSnapshot, BookVoid})
 
 
 class Replay:
@@ -40,6 +42,7 @@ class Replay:
         self._batch: list[Head] = []
         self._streams: Streams[Any] = Streams(Outlet(self._batch.append))
         self._sessions: dict[str, Session[Any]] = {}
+        self._books: dict[str, TrustedBook[Any]] = {}
         self._ended = Counts()
         self._answers: dict[tuple[str, str], list[Line]] = {}
         self._open: dict[tuple[str, str], tuple[Session[Any], int]] = {}
@@ -61,9 +64,12 @@ class Replay:
         return sorted({s for streams in self._found.wanted.values() for s in streams})
 
     def book(self, event: Head) -> TrustedBook[Any]:
-        """The book as of the event in hand: replay applies one input at a time, so the two move together."""
-        stream = self._streams.find(event.venue, event.symbol, "book")
-        return stream.view if isinstance(stream, BookStream) else TrustedBook(f"{event.venue}:{event.symbol}:book")
+        """The book of an event's market as of the event in hand: the two move together."""
+        name = f"{event.venue}:{event.symbol}:book"
+        found = self._books.get(name)
+        if found is None:
+            found = self._books[name] = TrustedBook(name)
+        return found
 
     def __iter__(self) -> Iterator[Head]:
         for line in read_lines(self.path):
@@ -76,6 +82,8 @@ class Replay:
             self.kinds[kind(event)] += 1
             self.gaps += type(event) is Gap
             self.digest.add(event)
+            if type(event) in BOOK_TYPES:
+                self.book(event).apply(event)
             yield event
         self._batch.clear()
 
