@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 from .clock import Clock
 from .errors import ConfigError, ConsumerTooSlow
-from .events import BookDelta, BookSnapshot, BookVoid, Head, Lagged, Ticker, channel_of
+from .events import BookDelta, BookSnapshot, BookVoid, Event, Head, Lagged, Ticker, channel_of
 from .streams import Outlet
 from .trusted_book import TrustedBook
 
 Policy = Literal["lossless", "drop_oldest", "conflate"]
 POLICIES: tuple[Policy, ...] = ("lossless", "drop_oldest", "conflate")
-Filter = Callable[[Head], bool]
+Filter = Callable[[Any], bool]
 
 MAX_EVENTS = 10_000
 MAX_LAG_NS = 2_000_000_000
@@ -128,15 +128,15 @@ class Consumer:
     def __len__(self) -> int:
         return len(self._queue)
 
-    def __aiter__(self) -> AsyncIterator[Head]:
+    def __aiter__(self) -> AsyncIterator[Event[Any]]:
         return self
 
-    async def __anext__(self) -> Head:
+    async def __anext__(self) -> Event[Any]:
         while not self._queue:
             await self._wait()
         return self._take()
 
-    async def batches(self) -> AsyncIterator[list[Head]]:
+    async def batches(self) -> AsyncIterator[list[Event[Any]]]:
         """Lists of events: all that wait, at least one."""
         while True:
             while not self._queue:
@@ -174,12 +174,15 @@ class Consumer:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
-    def _take(self) -> Head:
+    def _take(self) -> Event[Any]:
+        size: int
+        event: Any  # whatever came is of the union
         _, size, event = self._queue.popleft()
         self._bytes -= size
         if self._books is not None and isinstance(event, _BOOK):
             self.book(event).apply(event)
-        return event
+        taken: Event[Any] = event
+        return taken
 
     def _over(self, now: int) -> bool:
         queue = self._queue

@@ -12,7 +12,7 @@ from .clock import Clock, SystemClock
 from .consumer import Consumer, Filter, Policy
 from .counts import Counts
 from .errors import ConfigError, ConsumerTooSlow, NotLive
-from .events import Head, Instrument
+from .events import Event, Head, Instrument
 from .hub import Hub
 from .rest import AiohttpRest, Rest
 from .runner import Runner
@@ -196,10 +196,10 @@ class Feed:
         except ConsumerTooSlow as exc:
             self._hub.report(handler, exc)
 
-    def __aiter__(self) -> AsyncIterator[Head]:
+    def __aiter__(self) -> AsyncIterator[Event[Any]]:
         return self._reader()
 
-    async def batches(self) -> AsyncIterator[list[Head]]:
+    async def batches(self) -> AsyncIterator[list[Event[Any]]]:
         """Like iterating the feed, in lists of all events that wait."""
         async for events in self._reader().batches():
             yield events

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import shutil
 import sys
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -157,7 +158,7 @@ class _Tail:
             # what comes meanwhile waits in the consumer, within its bounds
             await self._writer.room(ROOM[self._plan.as_json])
 
-    def _batch(self, events: list[Head]) -> None:
+    def _batch(self, events: Sequence[Head]) -> None:
         lines: list[bytes] = []
         for event in events:
             if type(event) in PRINTED:
