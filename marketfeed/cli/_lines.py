@@ -79,8 +79,10 @@ class Lines:
         self._tops: dict[tuple[str, str], object] = {}
 
     def line(self, event: Head) -> str | None:
-        """The line of an event, without the line's end. Instruments are noted, for their digits."""
+        """The line of an event, without the line's end. Instruments are noted, for their digits and their names."""
         if isinstance(event, Instrument):
+            for column, name in (("venue", event.venue), ("symbol", event.symbol)):
+                self._widths[column] = max(self._widths.get(column, 0), len(name))
             self._digits[event.venue, event.symbol] = (event.price_digits, event.size_digits)
             return None
         if isinstance(event, Trade):
