@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from marketfeed import catalogue
-from marketfeed.errors import UnknownVenue
+from marketfeed.errors import ConfigError, UnknownVenue
 from marketfeed.venues._spec import Venue
 
 from . import toy
@@ -21,7 +21,8 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     module.VENUE = toy.venue()  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "somebody_elses", module)
     point = EntryPoint("elsewhere", "somebody_elses:VENUE", catalogue.GROUP)
-    monkeypatch.setattr(catalogue, "entry_points", lambda group: EntryPoints([point] if group == point.group else []))
+    points = EntryPoints([point])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points.select(group=group))
     catalogue.venue.cache_clear()
     yield "elsewhere"
     catalogue.venue.cache_clear()
@@ -60,5 +61,5 @@ def test_venues_join_by_entry_point(plugin: str) -> None:
 
 def test_what_is_no_venue_does_not_join(plugin: str) -> None:
     sys.modules["somebody_elses"].VENUE = "a text"  # type: ignore[attr-defined]
-    with pytest.raises(AssertionError, match="is not a Venue"):
+    with pytest.raises(ConfigError, match="is not a Venue"):
         catalogue.venue(plugin)
