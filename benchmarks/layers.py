@@ -16,6 +16,7 @@ from marketfeed.hub import Hub
 from marketfeed.session import Session
 from marketfeed.streams import Outlet, Streams, TradeStream
 from marketfeed.subscriptions import Channel, Subscription
+from marketfeed.transport import SLICE
 from marketfeed.venues import binance, kraken
 from marketfeed.venues._spec import Context, LinkPlan, Venue
 
@@ -69,9 +70,9 @@ class Talk:
 
     def read(self, raw: list[bytes]) -> int:
         """Give it frames; every one must be good."""
-        on_frame, events = self.session.on_frame, self.events
-        for frame in raw:
-            on_frame(frame, SECOND)
+        on_frames, events = self.session.on_frames, self.events
+        for start in range(0, len(raw), SLICE):
+            on_frames(raw[start : start + SLICE], SECOND)
             events.clear()
         counts = self.session.counts
         wrong = counts.malformed + counts.links_broken + counts.checksums_bad + counts.unproven
@@ -94,7 +95,7 @@ def decode(scale: Scale) -> list[Row]:
 
 
 def session(scale: Scale) -> list[Row]:
-    """`Session.on_frame` with its streams and book, beside the decoder alone."""
+    """`Session.on_frames` with its streams and book, beside the decoder alone."""
     trades = list(frames.trades(scale.of(0.5)))
     snapshot, changes = frames.depth(scale.of(0.05))
 
@@ -115,11 +116,11 @@ def session(scale: Scale) -> list[Row]:
 
     variants = {
         "session trade: decoder alone": timed(lambda: _decoder(trades)),
-        "session trade: on_frame": timed(read_trades(False)),
-        "session trade: on_frame, exact": timed(read_trades(True)),
+        "session trade: on_frames": timed(read_trades(False)),
+        "session trade: on_frames, exact": timed(read_trades(True)),
         "session depth: decoder alone": timed(lambda: _decoder(changes)),
-        "session depth: on_frame, book kept": timed(read_depth(False)),
-        "session depth: on_frame, book kept, exact": timed(read_depth(True)),
+        "session depth: on_frames, book kept": timed(read_depth(False)),
+        "session depth: on_frames, book kept, exact": timed(read_depth(True)),
     }
     return _against_first(variants, scale, "decoder alone")
 

@@ -85,7 +85,7 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         self._armed = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self.on_frame: Callable[[bytes, int], None] = _nowhere
+        self.on_frames: Callable[[list[bytes], int], None] = _nowhere
         """See `LinkListener`; made anew for each connection, with all it needs at hand."""
 
     async def run(self) -> None:
@@ -127,7 +127,7 @@ class Driver:
     async def _converse(self, link: Link, session: Session[Any], closed: "asyncio.Future[tuple[int, str]]") -> int:
         edge = self._edge
         self._link, self.session = link, session
-        self.on_frame = self._receiver(session)
+        self.on_frames = self._receiver(session)
         self._backoff.up(edge.clock.mono_ns())
         code, reason, retry = 1000, "closed by us", False
         try:
@@ -151,7 +151,7 @@ class Driver:
 
     def _drop_link(self) -> None:
         self._link = self.session = None
-        self.on_frame = _nowhere
+        self.on_frames = _nowhere
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -171,16 +171,16 @@ class Driver:
         edge.deliver()
         return delay
 
-    def _receiver(self, session: Session[Any]) -> Callable[[bytes, int], None]:
-        take, after, deliver = session.on_frame, self._after, self._deliver
+    def _receiver(self, session: Session[Any]) -> Callable[[list[bytes], int], None]:
+        take, after, deliver = session.on_frames, self._after, self._deliver
 
-        def on_frame(raw: bytes, recv_ns: int) -> None:
-            if take(raw, recv_ns):
+        def on_frames(frames: list[bytes], recv_ns: int) -> None:
+            if take(frames, recv_ns):
                 after()
             else:
                 deliver()
 
-        return on_frame
+        return on_frames
 
     def on_pong(self) -> None:
         """See `LinkListener`."""
@@ -267,5 +267,5 @@ class Driver:
             self._after()
 
 
-def _nowhere(raw: bytes, recv_ns: int) -> None:
+def _nowhere(frames: list[bytes], recv_ns: int) -> None:
     """Frames of a link that is being left."""

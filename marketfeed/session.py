@@ -100,6 +100,18 @@ class Session(Generic[N]):
             self._malformed(raw, exc)
         return not self.deadline
 
+    def on_frames(self, frames: list[bytes], recv_ns: int) -> bool:
+        """Whole data frames of one socket read, in order; otherwise as `on_frame`. Hot."""
+        self._frames += len(frames)  # first, so that counts are never behind what was made of them
+        self._recv_ns = recv_ns
+        understand = self._frame
+        for raw in frames:
+            try:
+                understand(raw, recv_ns)
+            except (ValueError, LookupError, RecursionError, ArithmeticError) as exc:
+                self._malformed(raw, exc)
+        return not self.deadline
+
     def on_reply(self, token: int, status: int, body: bytes, recv_ns: int, mono_ns: int) -> None:
         """Answer to `Fetch(token)`; one that nobody waits for any more is ignored (I8)."""
         native = self._fetches.answered(token)

@@ -52,6 +52,7 @@ class Venue:
         self.venue = toy.venue(rule, pace=pace)
         self.streams: Streams[Any] = Streams(Outlet(self.events.append))
         self.delivered = 0
+        self.deliveries = 0
         self.edge = Edge(
             transport=self.transport,
             rest=self.rest,
@@ -65,6 +66,7 @@ class Venue:
 
     def _deliver(self) -> None:
         self.delivered = len(self.events)
+        self.deliveries += 1
 
     def of(self, kind: type[Head]) -> list[Any]:
         return [event for event in self.events if type(event) is kind]
@@ -526,6 +528,21 @@ async def test_a_session_that_asks_for_a_close_gets_a_new_link() -> None:
 
 
 @virtual
+async def test_what_one_read_brought_is_handed_on_at_once() -> None:
+    venue = Venue()
+    line = Line(venue)
+    link = await line.link()
+    before = venue.deliveries
+    line.driver.on_frames([body(toy.trade(1)), b"{", body(toy.trade(2))], 7)
+    assert [(event.id, event.ts_recv) for event in venue.of(Trade)] == [("1", 7), ("2", 7)]
+    assert line.sessions[0].counts.frames == 3
+    assert line.sessions[0].counts.malformed == 1
+    assert venue.deliveries == before + 1
+    assert link.closing is None
+    await line.stop()
+
+
+@virtual
 async def test_frames_and_pongs_after_a_close_have_no_effect() -> None:
     venue = Venue()
     line = Line(venue)
@@ -536,7 +553,7 @@ async def test_frames_and_pongs_after_a_close_have_no_effect() -> None:
     before = len(venue.events)
     link.drop()
     await settle()
-    line.driver.on_frame(body(toy.trade(1)), 1)
+    line.driver.on_frames([body(toy.trade(1))], 1)
     line.driver.on_pong()
     line.driver.on_closed(1000, "again")
     line.driver.restart("nobody is there")

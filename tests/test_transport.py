@@ -18,7 +18,7 @@ import pytest
 from marketfeed.clock import SystemClock
 from marketfeed.errors import ConfigError, MissingExtra, TransportError
 from marketfeed.text import escaped
-from marketfeed.transport import Link, Transport, check_url, pick_transport, proxy_for
+from marketfeed.transport import SLICE, Link, Transport, check_url, pick_transport, proxy_for
 from marketfeed.transports import _dial
 from marketfeed.transports._failures import retry_after_s
 from marketfeed.transports.fake import FakeTransport
@@ -143,13 +143,18 @@ class Ear:
     def __init__(self) -> None:
         self.heard: list[Any] = []
         self.stamps: list[int] = []
+        self.slices: list[int] = []
         self.link: Link | None = None
         self._news = asyncio.Event()
 
-    def on_frame(self, raw: bytes, recv_ns: int) -> None:
-        assert type(raw) is bytes
-        self.stamps.append(recv_ns)
-        self._add(raw)
+    def on_frames(self, frames: list[bytes], recv_ns: int) -> None:
+        assert type(frames) is list
+        assert 0 < len(frames) <= SLICE
+        self.slices.append(len(frames))
+        for raw in frames:
+            assert type(raw) is bytes
+            self.stamps.append(recv_ns)
+            self._add(raw)
 
     def on_pong(self) -> None:
         self._add("pong")
@@ -245,6 +250,34 @@ async def test_frames_arrive_in_order_with_one_stamp_a_read(transport: Transport
     assert ear.heard[50:] == [b"\x00\xff", b"", b"x" * 300, b"y" * MAX]
     assert ear.stamps == sorted(ear.stamps)
     await finish(ear, link, peer)
+
+
+async def test_a_read_is_handed_on_whole_and_in_slices(transport: Transport, venue: Venue) -> None:
+    """In order with pongs and joined messages, nothing held back for the next read."""
+    ear, link, peer = await opened(transport, venue)
+    peer.write(frame(TEXT, b"alone"))
+    await ear.hear(b"alone")
+    many = [b"%d" % n for n in range(2 * SLICE + 1)]
+    peer.write(*[frame(TEXT, raw) for raw in many])
+    await ear.hear(b"alone", *many)
+    assert ear.slices == [1, SLICE, SLICE, 1]
+    assert len(set(ear.stamps[1:])) == 1
+    peer.write(frame(TEXT, b"a"), frame(BINARY, b"b"), frame(PONG), frame(TEXT, b"c"), frame(TEXT, b"d", fin=False))
+    peer.write(frame(PING, b"!"), frame(CONT, b"e"), frame(TEXT, b"f"), frame(TEXT, b"g"))
+    await ear.hear(b"alone", *many, b"a", b"b", "pong", b"c", "pong", b"de", b"f", b"g")
+    assert ear.slices[4:6] == [2, 1]
+    assert await peer.read() == (PONG, b"!")
+    await finish(ear, link, peer)
+
+
+@pytest.mark.parametrize("bad", [frame(11), frame(TEXT, b"x", rsv=2), frame(CONT, b"x"), frame(TEXT, b"x" * MAX)])
+async def test_what_came_before_a_broken_frame_is_handed_on(transport: Transport, venue: Venue, bad: bytes) -> None:
+    ear, _, peer = await opened(transport, venue, max_message=MAX - 1)
+    good = [b"%d" % n for n in range(SLICE + 5)]
+    peer.write(*[frame(TEXT, raw) for raw in good], bad, frame(TEXT, b"late"))
+    code, _ = await ear.end()
+    assert code in {1002, 1009}
+    assert ear.heard == [*good, ear.closed]
 
 
 async def test_nothing_is_told_before_connect_returns(transport: Transport, venue: Venue) -> None:
@@ -550,19 +583,19 @@ async def test_listener_that_raises_when_told_the_end(transport: Transport, venu
 
 async def test_closing_from_inside_the_listener(transport: Transport, venue: Venue) -> None:
     class Closing(Ear):
-        def on_frame(self, raw: bytes, recv_ns: int) -> None:
-            super().on_frame(raw, recv_ns)
+        def on_frames(self, frames: list[bytes], recv_ns: int) -> None:
+            super().on_frames(frames, recv_ns)
             assert self.link is not None
             self.link.close(1000, "enough")
 
     ear = Closing()
     ear.link = await connect(transport, venue.url, ear)
     peer = await venue.peer()
-    peer.write(frame(TEXT, b"one"), frame(TEXT, b"two"))
+    peer.write(frame(TEXT, b"x") * 100)
     assert (await peer.read())[0] == CLOSE
     peer.write(close_frame(1000))
     await ear.end()
-    assert ear.heard == [b"one", (1000, "enough")]
+    assert ear.heard == [b"x"] * SLICE + [(1000, "enough")]  # the rest of the same read is not for it
 
 
 def http(head: bytes, *headers: bytes, body: bytes = b"no") -> Script:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 from ..text import escaped
-from ..transport import LinkListener
+from ..transport import SLICE, LinkListener
 
 CLOSE_S = 2.0
 """How long a venue may take to answer our close, or to let go of TCP; then the connection is aborted."""
@@ -17,21 +17,21 @@ MAX_UNREAD_PONGS = 1 << 20
 class Inlet:
     """Passes frames on, holds them back until `connect` has returned, and tells the end exactly once.
 
-    `frame` and `pong` are what a transport calls; they are rebound as the link goes from held to open to shut, so
+    `frames` and `pong` are what a transport calls; they are rebound as the link goes from held to open to shut, so
     that the hot path has nothing to ask.
     """
 
-    __slots__ = ("_held", "_listener", "_opened", "_verdict", "asked", "done", "frame", "max_message", "pong")
+    __slots__ = ("_held", "_listener", "_opened", "_verdict", "asked", "done", "frames", "max_message", "pong")
 
     def __init__(self, listener: LinkListener, max_message: int) -> None:
         self._listener = listener
-        self._held: deque[tuple[bytes, int] | None] = deque()  # None is a pong
+        self._held: deque[tuple[list[bytes], int] | None] = deque()  # None is a pong
         self._opened = False
         self._verdict: tuple[int, str] | None = None
         self.max_message = max_message
         self.asked: tuple[int, str] | None = None
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.frame: Callable[[bytes, int], None] = lambda raw, recv_ns: self._held.append((raw, recv_ns))
+        self.frames: Callable[[list[bytes], int], None] = lambda frames, recv_ns: self._held.append((frames, recv_ns))
         self.pong: Callable[[], None] = lambda: self._held.append(None)
 
     def open(self, fail: Callable[[Exception], None]) -> None:
@@ -43,19 +43,27 @@ class Inlet:
                 if held is None:
                     self._listener.on_pong()
                 else:
-                    self._listener.on_frame(*held)
+                    self._listener.on_frames(*held)
         except Exception as exc:  # a listener may raise anything
             self._held.clear()
             fail(exc)
         if self.done.done():
             self._tell()
-        elif self.frame is not _ignore_frame:
-            self.frame = self._listener.on_frame
+        elif self.frames is not _ignore_frames:
+            self.frames = self._listener.on_frames
             self.pong = self._listener.on_pong
+
+    def read(self, frames: list[bytes], recv_ns: int) -> None:
+        """Pass on what one read brought, in slices; the listener may close the link after any of them."""
+        if len(frames) <= SLICE:
+            self.frames(frames, recv_ns)
+            return
+        for start in range(0, len(frames), SLICE):
+            self.frames(frames[start : start + SLICE], recv_ns)
 
     def shut(self) -> None:
         """Take nothing in any more; what is held was whole, and still goes through."""
-        self.frame, self.pong = _ignore_frame, _ignore_pong
+        self.frames, self.pong = _ignore_frames, _ignore_pong
 
     def ask(self, code: int, reason: str) -> None:
         """We are closing; it counts as done once the venue answers."""
@@ -116,7 +124,7 @@ def check_code(code: int, reason: str) -> str:
     return reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore")
 
 
-def _ignore_frame(raw: bytes, recv_ns: int) -> None:
+def _ignore_frames(frames: list[bytes], recv_ns: int) -> None:
     """After the close, frames have no reader."""
 
 

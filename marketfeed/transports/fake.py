@@ -47,7 +47,7 @@ class FakeLink:
     def frame(self, raw: bytes, recv_ns: int = 1) -> None:
         """A message from the venue. Ignored after a close, as on a real link."""
         if self.closing is None and self.closed is None:
-            self.listener.on_frame(raw, recv_ns)
+            self.listener.on_frames([raw], recv_ns)
 
     def pong(self) -> None:
         """A pong or ping from the venue."""

@@ -106,6 +106,7 @@ class PicowsLink(WSListener):
         self.inlet = Inlet(listener, max_message)
         self._unix_ns = clock.unix_ns
         self._recv_ns = 0  # of the socket read in hand; 0 between reads
+        self._frames: list[bytes] = []  # of that read, not yet handed on; empty while a message is here in part
         self._parts: bytearray | None = None
         self._ping: bytes | None = None
         self._transport: WSTransport
@@ -136,29 +137,17 @@ class PicowsLink(WSListener):
         self._transport = transport
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:  # noqa: D102
-        recv_ns = self._recv_ns
-        if not recv_ns:
-            recv_ns = self._recv_ns = self._unix_ns()
-            if transport.is_close_frame_sent and self.inlet.asked is None:
-                self.inlet.shut()  # picows refused an earlier frame and has not let go yet
-        last = frame.last_in_buffer
-        if last:
+        frames = self._frames
+        # With frames in hand, this one begins no read and stands in no fragmented message: nothing else to ask.
+        if frames and frame.msg_type is TEXT and frame.fin and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
+            frames.append(frame.get_payload_as_bytes())
+        else:
+            self._take(transport, frame)
+        if frame.last_in_buffer:
+            self._hand_on()
             self._recv_ns = 0
-        kind = frame.msg_type
-        try:
-            if (
-                (kind is TEXT or kind is BINARY)
-                and frame.fin
-                and self._parts is None
-                and not (frame.rsv1 or frame.rsv2 or frame.rsv3)
-            ):
-                self.inlet.frame(frame.get_payload_as_bytes(), recv_ns)
-            else:
-                self._unusual(frame, kind, recv_ns)
-        except Exception as exc:  # a listener may raise anything
-            self.listener_raised(exc)
-        if last and self._ping is not None:
-            self._answer(self._ping)
+            if self._ping is not None:
+                self._answer(self._ping)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: D102
         if self._abort is not None:
@@ -180,20 +169,46 @@ class PicowsLink(WSListener):
         finally:
             self.inlet.lost()
 
-    def _unusual(self, frame: WSFrame, kind: WSMsgType, recv_ns: int) -> None:
-        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+    def _hand_on(self) -> None:
+        frames = self._frames
+        if frames:
+            self._frames = []
+            try:
+                self.inlet.read(frames, self._recv_ns)
+            except Exception as exc:  # a listener may raise anything
+                self.listener_raised(exc)
+
+    def _take(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Any frame, with all there is to ask about it."""
+        if not self._recv_ns:
+            self._recv_ns = self._unix_ns()
+            if transport.is_close_frame_sent and self.inlet.asked is None:
+                self.inlet.shut()  # picows refused an earlier frame and has not let go yet
+        kind = frame.msg_type
+        reserved = frame.rsv1 or frame.rsv2 or frame.rsv3
+        if (kind is TEXT or kind is BINARY) and frame.fin and self._parts is None and not reserved:
+            self._frames.append(frame.get_payload_as_bytes())
+            return
+        self._hand_on()
+        if reserved:
             self._break(1002, "reserved bits are set, and no extension was agreed")
         elif kind is WSMsgType.PONG:
-            self.inlet.pong()
+            self._pong()
         elif kind is WSMsgType.PING:
             self._ping = frame.get_payload_as_bytes()  # a flood of pings in one read gets one answer
-            self.inlet.pong()
+            self._pong()
         elif kind is WSMsgType.CLOSE:
             self._closed_by_peer(frame.get_payload_as_bytes())
         else:
-            self._fragment(frame, kind, recv_ns)
+            self._fragment(frame, kind)
 
-    def _fragment(self, frame: WSFrame, kind: WSMsgType, recv_ns: int) -> None:
+    def _pong(self) -> None:
+        try:
+            self.inlet.pong()
+        except Exception as exc:  # a listener may raise anything
+            self.listener_raised(exc)
+
+    def _fragment(self, frame: WSFrame, kind: WSMsgType) -> None:
         if (kind is CONTINUATION) != (self._parts is not None):
             self._break(1002, "fragments out of order")
             return
@@ -204,7 +219,7 @@ class PicowsLink(WSListener):
         parts += frame.get_payload_as_bytes()
         if frame.fin:
             self._parts = None
-            self.inlet.frame(bytes(parts), recv_ns)
+            self._frames.append(bytes(parts))
 
     def _answer(self, ping: bytes) -> None:
         self._ping = None

@@ -13,7 +13,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidMessage, InvalidProxy, InvalidStatus, ProxyError
-from websockets.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, Frame
+from websockets.frames import BINARY, CLOSE, CONT, PING, TEXT, Frame, Opcode
 from websockets.protocol import CLOSING, OPEN, Event
 
 from ..clock import Clock
@@ -126,12 +126,14 @@ class _Connection(ClientConnection):
         self.inlet = inlet
         self._unix_ns = clock.unix_ns
         self._recv_ns = 0
+        self._frames: list[bytes] = []  # of the read in hand, not yet handed on
         self._parts = bytearray()
         self._abort: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
         self._recv_ns = self._unix_ns()
         super().data_received(data)
+        self._hand_on()
         if self.protocol.state is not OPEN:
             self._wind_up()
 
@@ -140,26 +142,38 @@ class _Connection(ClientConnection):
             super().process_event(event)
             return
         opcode = event.opcode
-        try:
-            if (opcode is TEXT or opcode is BINARY) and event.fin:
-                self.inlet.frame(bytes(event.data), self._recv_ns)
-            elif opcode is TEXT or opcode is BINARY or opcode is CONT:
-                self._parts += event.data  # the protocol has bounded their sum
-                if event.fin:
-                    whole, self._parts = bytes(self._parts), bytearray()
-                    self.inlet.frame(whole, self._recv_ns)
-            elif opcode is PONG:
-                self.inlet.pong()
-            elif opcode is PING:
-                if self.transport.get_write_buffer_size() > MAX_UNREAD_PONGS:
-                    self.inlet.settle(1008, "the venue pings and does not read the answers")
-                    self.transport.abort()
-                self.inlet.pong()
-        except Exception as exc:  # a listener may raise anything
-            self.listener_raised(exc)
+        if (opcode is TEXT or opcode is BINARY) and event.fin:
+            self._frames.append(bytes(event.data))
+        elif opcode is TEXT or opcode is BINARY or opcode is CONT:
+            self._parts += event.data  # the protocol has bounded their sum
+            if event.fin:
+                self._frames.append(bytes(self._parts))
+                self._parts = bytearray()
+        else:
+            self._hand_on()
+            self._control(opcode)
+
+    def _hand_on(self) -> None:
+        frames = self._frames
+        if frames:
+            self._frames = []
+            try:
+                self.inlet.read(frames, self._recv_ns)
+            except Exception as exc:  # a listener may raise anything
+                self.listener_raised(exc)
+
+    def _control(self, opcode: Opcode) -> None:
         if opcode is CLOSE:
             assert self.protocol.close_rcvd is not None
             self.inlet.said(self.protocol.close_rcvd.code, self.protocol.close_rcvd.reason)
+            return
+        if opcode is PING and self.transport.get_write_buffer_size() > MAX_UNREAD_PONGS:
+            self.inlet.settle(1008, "the venue pings and does not read the answers")
+            self.transport.abort()
+        try:
+            self.inlet.pong()
+        except Exception as exc:  # a listener may raise anything
+            self.listener_raised(exc)
 
     def listener_raised(self, exc: Exception) -> None:
         self.inlet.settle(1011, raised(exc))
