@@ -19,9 +19,23 @@ from msgspec import structs
 
 import marketfeed as mf
 from docs import generate
-from marketfeed import catalogue, cli, consumer, pace, settings, sync
+from marketfeed import (
+    catalogue,
+    cli,
+    consumer,
+    desk,
+    fetches,
+    listing,
+    number,
+    pace,
+    pulse,
+    settings,
+    sync,
+    transport,
+)
 from marketfeed.feed import Feed
 from marketfeed.sim import Simulator
+from marketfeed.venues._spec import Pace
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
@@ -320,18 +334,24 @@ def rows_of(page: str, heading: str) -> list[list[str]]:
     return rows[2:]
 
 
+def written(value: Any) -> str:
+    """A knob's value as the page has it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return f"{value[0]} in {value[1]:g} s"
+    return f"{value:g}" if value < 10**6 else f"{value >> 20} MiB"
+
+
 def test_pace_of_every_venue_is_written_down() -> None:
     heading = (generate.REFERENCE / "settings.md").read_text().partition("| knob |")[2].splitlines()[0]
     names = [cell.strip() for cell in heading.strip("|").split("|")][:-1]
     assert sorted(names) == sorted(catalogue.BUILT_IN)
     rows = {row[0]: row[1 : 1 + len(names)] for row in rows_of("settings.md", "Pace of a venue")}
-    assert rows.keys() == set(pace.Pace.__struct_fields__)
+    assert rows.keys() == set(Pace.__struct_fields__)
     for knob, cells in rows.items():
         real = [getattr(catalogue.venue(name).pace, knob) for name in names]
-        wanted = [
-            f"{v[0]} in {v[1]:g} s" if isinstance(v, tuple) else f"{v:g}" if v < 10**6 else f"{v >> 20} MiB"
-            for v in real
-        ]
+        wanted = [written(value) for value in real]
         assert cells == wanted, knob
 
 
@@ -345,6 +365,17 @@ CONSTANTS: dict[str, Callable[[], Any]] = {
     "RESET_S": lambda: f"{pace.Backoff.RESET_S:g} s",
     "MAX_BUFFERED": lambda: f"{sync.MAX_BUFFERED:,} deltas",
     "MAX_CROSSED_NS": lambda: f"{sync.MAX_CROSSED_NS / 1e9:g} s",
+    "MAX_OLD": lambda: f"{sync.MAX_OLD} updates",
+    "TRIES": lambda: str(desk.TRIES),
+    "RETRY_S": lambda: f"{desk.RETRY_S:g} s",
+    "MAX_DELAY_S": lambda: f"{fetches.MAX_DELAY_S:g} s",
+    "LIVELY": lambda: str(pulse.LIVELY),
+    "MIN_SILENCE_S": lambda: f"{pulse.MIN_SILENCE_S:g} s",
+    "MAX_SILENCE_S": lambda: f"{pulse.MAX_SILENCE_S:g} s",
+    "FRESH_NS": lambda: f"{listing.FRESH_NS / 1e9:g} s",
+    "SLICE": lambda: f"{transport.SLICE} frames",
+    "MAX_CHARS": lambda: f"{number.MAX_CHARS} characters",
+    "MAX_EXPONENT": lambda: str(number.MAX_EXPONENT),
 }
 
 
@@ -358,3 +389,36 @@ def test_picture_is_small_and_marked() -> None:
     assert len(picture) < 60_000
     assert "SIM" in picture
     assert "images/terminal.svg" in (ROOT / "README.md").read_text()
+
+
+ROW = re.compile(r"(?<![A-Za-z0-9])([CDGIPRT])(\d{1,2})(?:-\1(\d{1,2}))?(?![A-Za-z0-9])")
+FAULTS = ROOT / "docs" / "explanation" / "faults.md"
+
+
+def rows_named() -> dict[str, set[str]]:
+    """Rows that the code and the tests name, in words or in a test's name, and where; `P12-P14` are three."""
+    found: dict[str, set[str]] = {}
+    for folder in ("marketfeed", "tests"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if path == Path(__file__):
+                continue
+            for kind, first, last in ROW.findall(path.read_text()):
+                for row in range(int(first), int(last or first) + 1):
+                    name = f"{kind}{row:0{len(first)}}"
+                    found.setdefault(name, set()).add(str(path.relative_to(ROOT)))
+    return found
+
+
+def test_every_row_that_is_named_has_its_line_and_its_tests() -> None:
+    told: dict[str, set[str]] = {}
+    for name, line in re.findall(r"^\| ([A-Z]\d+) \|(.*)$", FAULTS.read_text(), re.MULTILINE):
+        assert name not in told, f"{name} has two lines"
+        told[name] = {
+            f"tests/{file}" for file in re.findall(r"`((?:\w+/)?(?:\w+\.py)?)`", line.rpartition("| ")[2]) if file
+        }
+    named = rows_named()
+    assert named.keys() == told.keys(), named.keys() ^ told.keys()
+    for name, files in told.items():
+        assert files, f"{name} names no test"
+        for file in files:
+            assert any(where.startswith(file) for where in named[name]), f"{name} is not named in {file}"
