@@ -21,16 +21,19 @@ MAX_GHOSTS = 64
 
 
 class BookSide(Generic[N]):
-    """One side. `count` is its number of levels, `texts` the venue's own text of each, where it has a checksum."""
+    """One side. `count` is its number of levels, `texts` the venue's own text of each, where it has a checksum.
 
-    __slots__ = ("_asks", "_keys", "_levels", "_price", "count", "texts")
+    `keys` are the prices in order, best last, those of asks negated; ghosts are among them, but never last.
+    """
+
+    __slots__ = ("_asks", "_levels", "_price", "count", "keys", "texts")
 
     def __init__(self, *, asks: bool) -> None:
         self.count = 0
         self.texts: dict[N, str] = {}
         self._asks = asks
         self._levels: dict[N, N] = {}
-        self._keys: list[N] = []
+        self.keys: list[N] = []
         self._price: Callable[[Any], Any] = _same
         """From key to price and back."""
 
@@ -39,25 +42,24 @@ class BookSide(Generic[N]):
         self._levels = {price: size for price, size in levels if size}
         self.texts = {level[0]: text for level, text in zip(levels, texts, strict=False) if level[1]}
         self.count = len(self._levels)
-        self._keys = []
+        self.keys = []
         self._price = _same
         if levels:
             self._learn(levels[0][0])
-        self._keys = sorted(map(self._price, self._levels))
+        self.keys = sorted(map(self._price, self._levels))
 
     def apply(self, changes: Sequence[Level[N]]) -> None:
         """Apply changes in order; removing an unknown level changes nothing. Hot."""
-        levels, keys, count = self._levels, self._keys, self.count
+        levels, keys, count = self._levels, self.keys, self.count
         if not keys and changes:
             self._learn(changes[0][0])
         known, key = levels.get, self._price
         for price, size in changes:
             old = known(price)
             if size:
-                if old is None:
-                    insort(keys, key(price))
-                    count += 1
-                elif not old:
+                if not old:
+                    if old is None:
+                        insort(keys, key(price))
                     count += 1
                 levels[price] = size
             elif old:
@@ -72,7 +74,7 @@ class BookSide(Generic[N]):
             keys.pop()
         if len(keys) > 2 * count + MAX_GHOSTS:
             self._levels = {price: size for price, size in levels.items() if size}
-            self._keys = sorted(map(key, self._levels))
+            self.keys = sorted(map(key, self._levels))
 
     def apply_texts(self, changes: Sequence[Level[N]], texts: Sequence[str]) -> None:
         """Keep the venue's own text of each changed level, for its checksum; called after `apply`."""
@@ -88,7 +90,7 @@ class BookSide(Generic[N]):
         over = self.count - depth
         if over <= 0:
             return []
-        keys, passed = self._keys, 0
+        keys, passed = self.keys, 0
         dropped: list[Level[N]] = []
         while len(dropped) < over:
             price = self._price(keys[passed])
@@ -106,7 +108,7 @@ class BookSide(Generic[N]):
         found: list[Level[N]] = []
         if n > 0:
             levels, price_of = self._levels, self._price
-            for key in reversed(self._keys):
+            for key in reversed(self.keys):
                 price = price_of(key)
                 size = levels[price]
                 if size:
@@ -122,10 +124,6 @@ class BookSide(Generic[N]):
     def all(self) -> tuple[Level[N], ...]:
         """Every level, best first."""
         return tuple(self.best(self.count))
-
-    def reach(self) -> Any:
-        """The best price as its key, negated for asks; None for an empty side."""
-        return self._keys[-1] if self._keys else None
 
     def _learn(self, price: N) -> None:
         if self._asks:
@@ -148,8 +146,9 @@ class Book(Generic[N]):
 
     def crossed(self) -> bool:
         """Whether the best bid is above the best ask; equal prices (locked) are not crossed."""
-        bid, ask = self.bids.reach(), self.asks.reach()
-        return bid is not None and ask is not None and bid + ask > 0
+        bids: list[Any] = self.bids.keys
+        asks: list[Any] = self.asks.keys
+        return bool(bids and asks) and bids[-1] + asks[-1] > 0
 
     def __repr__(self) -> str:
         return f"<Book {self.bids.count}x{self.asks.count} {self.bids.best(1)} {self.asks.best(1)}>"

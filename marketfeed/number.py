@@ -41,8 +41,7 @@ SHAPE = bytes(0x30 if chr(i) in "0123456789." else 0x65 if chr(i) in "eE" else 0
 _LONG = b"0" * (MAX_CHARS + 1)
 EVERY_THIRD = b"0" * ((MAX_CHARS + 1) // 3)
 """In the shape of every third byte of a frame this shows a number of over 40 characters, as JSON strings that follow
-each other (`","`) are three characters apart at least. `EVERY_SIXTH`: the same where they are fields (`","q":"`)."""
-EVERY_SIXTH = b"0" * ((MAX_CHARS + 1) // 6)
+each other (`","`) are three characters apart at least."""
 _NUMBER = re.compile(rb"(?<![\w.])-?(\d[\d.]*)(?:[eE]([+-]?\d+))?(?![\w.])")
 
 

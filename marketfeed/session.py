@@ -91,19 +91,14 @@ class Session(Generic[N]):
         self.on_tick(mono_ns, recv_ns)
 
     def on_frame(self, raw: bytes, recv_ns: int) -> bool:
-        """One whole data frame; returns whether `on_tick` wants to be called at once. Hot: no clock, no await."""
-        self._frames += 1
-        self._recv_ns = recv_ns
-        try:
-            self._frame(raw, recv_ns)
-        except (ValueError, LookupError, RecursionError, ArithmeticError) as exc:
-            self._malformed(raw, exc)
-        return not self.deadline
+        """One whole data frame; returns whether `on_tick` wants to be called at once."""
+        return self.on_frames([raw], recv_ns)
 
     def on_frames(self, frames: list[bytes], recv_ns: int) -> bool:
         """Whole data frames of one socket read, in order; otherwise as `on_frame`. Hot."""
         self._frames += len(frames)  # first, so that counts are never behind what was made of them
         self._recv_ns = recv_ns
+        self._decoder.glance(frames)
         understand = self._frame
         for raw in frames:
             try:

@@ -18,8 +18,6 @@ from .subscriptions import Subscription
 from .trusted_book import TrustedBook
 
 MAX_HOLES = 256
-UNKNOWN_NS = 2**63
-"""The venue's clock at the end of a history: until the next new trade nothing counts as later."""
 
 
 class Outlet:
@@ -78,48 +76,51 @@ class TradeStream(Stream, Generic[N]):
     clock goes on means that the venue restarted its count (P12-P14).
     """
 
-    __slots__ = ("_holes", "_next", "_ts_event", "duplicates", "histories")
+    __slots__ = ("_holes", "_next", "_seeded", "_ts_event", "duplicates", "histories")
 
     def __init__(self, subscription: Subscription, outlet: Outlet) -> None:
         super().__init__(subscription, outlet)
         self.duplicates = 0
         self.histories = 0
         self._next = 0
+        """The id that comes next; 0 before the first trade, where `_seeded` is what a history says comes next."""
+        self._seeded = 0
         self._ts_event = 0
         self._holes: list[tuple[int, int]] = []
 
     def trade(self, price: N, size: N, side: Side, number: int, ts_event: int, ts_recv: int) -> None:
         """One new trade; see `TradeSink`. Hot."""
-        if number == self._next or self._expected(number, ts_event, ts_recv):
-            if number >= self._next:
-                self._next = number + 1
-                # never turned back: a repeat of the newest would look like a restart
-                if ts_event > self._ts_event or self._ts_event == UNKNOWN_NS:
-                    self._ts_event = ts_event
-            self.ts_recv = ts_recv
-            self.events += 1
-            self._emit(
-                Trade(
-                    venue=self.venue,
-                    symbol=self.symbol,
-                    ts_event=ts_event,
-                    ts_recv=ts_recv,
-                    seq_local=self._number(),
-                    price=price,
-                    size=size,
-                    side=side,
-                    id=str(number),
-                )
+        if number == self._next:
+            self._next = number + 1
+            # never turned back: a repeat of the newest would look like a restart (and `max` is a call)
+            if ts_event > self._ts_event:  # noqa: PLR1730
+                self._ts_event = ts_event
+        elif not self._is_new(number, ts_event, ts_recv):
+            return
+        self.ts_recv = ts_recv
+        self.events += 1
+        self._emit(
+            Trade(
+                venue=self.venue,
+                symbol=self.symbol,
+                ts_event=ts_event,
+                ts_recv=ts_recv,
+                seq_local=self._number(),
+                price=price,
+                size=size,
+                side=side,
+                id=str(number),
             )
+        )
 
     def seed(self, number: int, ts_recv: int) -> None:
         """The newest id of a history that is not told; ids missed while away become a `Gap`."""
         self.histories += 1
-        if 0 < self._next <= number:
-            self._hole(self._next, number, ts_recv)
-        if number >= self._next:
-            self._next = number + 1
-            self._ts_event = UNKNOWN_NS
+        expected = self._next or self._seeded
+        if 0 < expected <= number:
+            self._hole(expected, number, ts_recv)
+        if number >= expected:
+            self._next, self._seeded = 0, number + 1
 
     def heard(self) -> int:
         """See `Stream.heard`; a history proves a quiet market."""
@@ -128,25 +129,33 @@ class TradeStream(Stream, Generic[N]):
     def rest(self) -> None:
         """See `Stream.rest`; ids missed while nobody listened are no gap."""
         super().rest()
-        self._next = 0
+        self._next = self._seeded = self._ts_event = 0
         self._holes.clear()
 
-    def _expected(self, number: int, ts_event: int, ts_recv: int) -> bool:
-        if not self._next:
-            return True
-        if number > self._next:
-            self._hole(self._next, number - 1, ts_recv)
-            return True
+    def _is_new(self, number: int, ts_event: int, ts_recv: int) -> bool:
+        """Judge an id that is not the next one; False for a repeat."""
+        expected = self._next or self._seeded
+        if number < expected:
+            if self._fills(number):
+                return True
+            # just after a history no time of the venue is known, so nothing counts as later
+            if not self._next or ts_event <= self._ts_event:
+                self.duplicates += 1
+                return False
+            self.gap("trade ids", ts_recv, detail=f"the venue restarted its ids at {number}")
+            self._holes.clear()
+        elif 0 < expected < number:
+            self._hole(expected, number - 1, ts_recv)
+        self._ts_event = max(self._ts_event, ts_event) if self._next else ts_event
+        self._next, self._seeded = number + 1, 0
+        return True
+
+    def _fills(self, number: int) -> bool:
+        """Whether an id is missing, and told so; it is not from now on."""
         for i, (first, last) in enumerate(self._holes):
             if first <= number <= last:
                 self._holes[i : i + 1] = [h for h in ((first, number - 1), (number + 1, last)) if h[0] <= h[1]]
                 return True
-        if ts_event > self._ts_event:
-            self.gap("trade ids", ts_recv, detail=f"the venue restarted its ids at {number}")
-            self._holes.clear()
-            self._next = number
-            return True
-        self.duplicates += 1
         return False
 
     def _hole(self, first: int, last: int, ts_recv: int) -> None:

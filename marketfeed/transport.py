@@ -19,7 +19,7 @@ ENTRY_POINTS = "marketfeed.transports"
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
-SLICE = 32
+SLICE = 64
 """Messages handed to a listener at a time, at most.
 
 One read can bring thousands: in slices, what is made of one is still in the CPU's cache when it is handed on, and a

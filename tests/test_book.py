@@ -82,13 +82,13 @@ def test_what_is_removed_away_from_the_touch_neither_shows_nor_piles_up(kind: ty
         if step % 50 == 0:
             assert list(side.all()) == obvious.levels()
             assert side.count == len(obvious.sizes)
-            assert len(side._keys) <= 2 * side.count + MAX_GHOSTS
-            assert len(side._keys) == len(side._levels)
+            assert len(side.keys) <= 2 * side.count + MAX_GHOSTS
+            assert len(side.keys) == len(side._levels)
     gone = side.truncate(10)
     assert sorted(price for price, _ in gone) == sorted(price for price, _ in obvious.levels()[10:])
     assert list(side.all()) == obvious.levels()[:10]
     side.apply([(price, kind(0)) for price, _ in obvious.levels()])
-    assert (side.all(), side.best(1), side.count, side.reach()) == ((), [], 0, None)
+    assert (side.all(), side.best(1), side.count, side.keys) == ((), [], 0, [])
 
 
 @SIDES
@@ -99,7 +99,7 @@ def test_ghosts_are_swept_when_there_are_more_of_them_than_levels(asks: bool) ->
     side.apply([(best, 1.0), *many])
     side.apply([(price, 0.0) for price, _ in many])
     assert side.all() == ((best, 1.0),)
-    assert len(side._keys) == 1
+    assert len(side.keys) == 1
 
 
 @SIDES

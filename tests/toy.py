@@ -151,6 +151,9 @@ class Decoder:
         elif talk.what == "restart":
             self.port.restart(talk.text)
 
+    def glance(self, frames: Sequence[bytes]) -> None:
+        """See `_spec.Decoder`."""
+
     def suspects(self, raw: bytes) -> Sequence[str] | None:
         try:
             named = json.loads(raw)

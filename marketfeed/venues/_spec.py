@@ -238,6 +238,12 @@ class Decoder(Protocol):
     def frame(self, raw: bytes, recv_ns: int) -> None:
         """Understand one frame. Raises ValueError or RecursionError where it cannot: the frame is malformed."""
 
+    def glance(self, frames: Sequence[bytes]) -> None:
+        """Look over the frames of one read before each is understood: for what is cheaper to look for in many at once.
+
+        Here a decoder finds out whether the numbers in them must be judged by their text (`number.odd`).
+        """
+
     def suspects(self, raw: bytes) -> Sequence[str] | None:
         """Native names whose books a malformed frame may have carried; None where it may be any."""
 

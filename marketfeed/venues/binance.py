@@ -16,7 +16,7 @@ import orjson
 from msgspec import Struct
 
 from ..events import Instrument
-from ..number import EVERY_SIXTH, EVERY_THIRD, SHAPE, Int64, Millis, N, P, Price, S, Size, check_numbers, decimals, odd
+from ..number import EVERY_THIRD, SHAPE, Int64, Millis, N, P, Price, S, Size, check_numbers, decimals, odd
 from ..subscriptions import Channel, Subscription
 from ..symbols import canonical
 from ._plan import one_host
@@ -24,18 +24,18 @@ from ._rules import step
 from ._spec import BookRule, Context, Endpoints, LinkPlan, Pace, Request, Venue
 
 NAME = "binance"
-# 5 frames a second in, our pings and pongs among them, so 3 are left for requests. A connection takes 1024 streams;
-# others stop at 200, since a small connection loses less when it drops. A ticker is two streams, so 200 subscriptions
-# are 400 at most. 300 attempts in 5 minutes and 6000 of weight a minute by an address: margins are for others on it.
-# The venue pings every 20 s.
-PACE = Pace(frames_per_s=3, subscriptions_per_link=200, connects=(250, 300), rest=(5000, 60), silence_s=60)
+# 5 frames a second in, our pings and pongs among them: 2, since the network may push two bursts together.
+# A connection takes 1024 streams; others stop at 200, since a small one loses less when it drops. A ticker is two
+# streams, so 200 subscriptions are 400 at most. 300 attempts in 5 minutes and 6000 of weight a minute by an address:
+# margins are for others on it. The venue pings every 20 s.
+PACE = Pace(frames_per_s=2, subscriptions_per_link=200, connects=(250, 300), rest=(5000, 60), silence_s=60)
 SNAPSHOT_LEVELS = 1000
 BOOK = BookRule(snapshot="rest", numbered=True, window=SNAPSHOT_LEVELS)
 SNAPSHOT_WEIGHT = 50
 """Of 6000 a minute; the next step, 5000 levels, costs 250 and would let only 24 books a minute begin."""
 
 
-class WTrade(Struct, Generic[P], tag_field="e", tag="trade"):
+class WTrade(Struct, Generic[P], tag_field="e", tag="trade", gc=False):
     """{"e":"trade","E":1672515782136,"s":"BNBBTC","t":12345,"p":"0.001","q":"100","T":1672515782136,"m":true,"M":true}
 
     `m`: the buyer was the maker, so the taker sold. `t` counts a symbol's trades without a hole.
@@ -49,7 +49,7 @@ class WTrade(Struct, Generic[P], tag_field="e", tag="trade"):
     m: bool
 
 
-class WDepth(Struct, Generic[P, S], tag_field="e", tag="depthUpdate"):
+class WDepth(Struct, Generic[P, S], tag_field="e", tag="depthUpdate", gc=False):
     """{"e":"depthUpdate","E":1633998512568,"s":"NKNUSDT","U":499869753,"u":499869754,
     "b":[["0.35170000","4265.00000000"]],"a":[["0.35290000","10968.00000000"]]}: sizes are absolute, 0 removes."""
 
@@ -61,7 +61,7 @@ class WDepth(Struct, Generic[P, S], tag_field="e", tag="depthUpdate"):
     a: tuple[tuple[P, S], ...]
 
 
-class WTicker(Struct, Generic[S], tag_field="e", tag="24hrTicker"):
+class WTicker(Struct, Generic[S], tag_field="e", tag="24hrTicker", gc=False):
     """{"e":"24hrTicker","E":1672515782136,"s":"BNBBTC","c":"0.0025","b":"0.0024","B":"10","a":"0.0026","A":"100",
     "v":"10000","q":"18",...}: the last 24 hours, not the UTC day; `v` is in base units."""
 
@@ -75,13 +75,13 @@ class WTicker(Struct, Generic[S], tag_field="e", tag="24hrTicker"):
     v: S
 
 
-class WFrame(Struct, Generic[P, S]):
+class WFrame(Struct, Generic[P, S], gc=False):
     """{"stream":"bnbbtc@trade","data":{...}}: all data whose payload names its kind."""
 
     data: WTrade[P] | WDepth[P, S] | WTicker[S]
 
 
-class WBest(Struct, Generic[S]):
+class WBest(Struct, Generic[S], gc=False):
     """{"u":400900217,"s":"BNBUSDT","b":"25.35190000","B":"31.21000000","a":"25.36520000","A":"40.66000000"}
 
     It has no time. A side that is empty is 0.
@@ -94,7 +94,7 @@ class WBest(Struct, Generic[S]):
     A: S
 
 
-class WBestFrame(Struct, Generic[S]):
+class WBestFrame(Struct, Generic[S], gc=False):
     """{"stream":"bnbusdt@bookTicker","data":{...}}: the only data asked for that does not name its kind."""
 
     data: WBest[S]
@@ -171,7 +171,19 @@ class Decoder(Generic[N]):
         self._books = context.port.books.get
         self._asked: dict[int | str | None, tuple[bool, list[tuple[Channel, str]]]] = {}
         self._id = 0
+        self._odd = self._closely = True
         self._bests = False  # whether a frame of bookTicker came: until then, nothing is looked at to find out
+
+    def glance(self, frames: Sequence[bytes]) -> None:
+        """See `_spec.Decoder`."""
+        read = b"".join(frames)
+        if self._exact:
+            self._odd = odd(read)
+        else:
+            # a float that may be 0 can hide a tiny exponent, which takes a sign; any float, a long number
+            signed = read.find(b"-") >= 0 or read.find(b"\\") >= 0
+            self._odd = signed or read[::3].translate(SHAPE).find(EVERY_THIRD) >= 0
+        self._closely = self._odd or self._exact
 
     def frame(self, raw: bytes, recv_ns: int) -> None:
         """See `_spec.Decoder`. Hot: one typed decode a frame."""
@@ -182,24 +194,19 @@ class Decoder(Generic[N]):
             if self._first_best(raw, recv_ns) or self._control(raw):
                 return
             raise
-        if self._exact:
-            if odd(raw):
+        if self._closely:
+            if self._odd:
                 check_numbers(raw)
-            data = (_best_exact if best else _frame_exact)(raw).data
+            if self._exact:
+                data = (_best_exact if best else _frame_exact)(raw).data
         kind = type(data)
         if kind is WTrade:
-            # `find` and not `in`, here and below: `in` first tries its bytes as a number, at twice the cost
-            if raw[::6].translate(SHAPE).find(EVERY_SIXTH) >= 0:
-                check_numbers(raw)
             trades = self._trades(data.s)
             if trades is not None:
                 trades.trade(data.p, data.q, "sell" if data.m else "buy", data.t, data.T * 1_000_000, recv_ns)
                 return
             self._port.unasked(data.s)
             return
-        # a number that may be 0 can hide a tiny exponent, which takes a sign; a positive one cannot
-        if raw.find(b"-") >= 0 or raw.find(b"\\") >= 0 or raw[::3].translate(SHAPE).find(EVERY_THIRD) >= 0:
-            check_numbers(raw)
         if kind is WDepth:
             if data.u < data.U:
                 raise ValueError(f"update {data.U} to {data.u} runs backwards")

@@ -161,10 +161,15 @@ class Decoder(Generic[N]):
         self._requests: dict[int, tuple[str, list[str]]] = {}
         self._req_id = 0
         self._system = ""
+        self._odd = True
+
+    def glance(self, frames: Sequence[bytes]) -> None:
+        """See `_spec.Decoder`."""
+        self._odd = odd(b"".join(frames))
 
     def frame(self, raw: bytes, recv_ns: int) -> None:
         """See `_spec.Decoder`."""
-        if odd(raw):
+        if self._odd:
             check_numbers(raw)
         frame = _envelope(raw)
         channel = frame.channel

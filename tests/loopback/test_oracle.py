@@ -12,7 +12,7 @@ from ..fuzz.oracle import SYMBOLS, fuzz
 def run(venue: str, exact: bool, messages: int, seed: int) -> dict[str, Any]:
     figures: dict[str, Any] = mf.run(fuzz(venue, seed=seed, messages=messages, exact=exact))
     assert figures["frames"] >= messages
-    assert figures["checked"] > messages / 20
+    assert figures["checked"] > messages / 40
     assert not figures["breaches"]
     return figures
 
