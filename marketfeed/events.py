@@ -223,7 +223,7 @@ class BookVoid(Head, frozen=True, gc=False, kw_only=True):
 
 
 class Stale(Head, frozen=True, gc=False, kw_only=True):
-    """A stream's acknowledgement or first data is overdue; it is asked for again."""
+    """A stream's acknowledgement or first data is overdue; where the venue owes it, it is asked for again."""
 
     channel: str
     reason: str

@@ -200,6 +200,7 @@ class BookSync(Generic[N]):
         """Keep a delta until a snapshot can be joined, or join it."""
         size = LEVEL_BYTES * (len(delta[2]) + len(delta[3]) + 2)
         if self._buffer and (len(self._buffer) >= MAX_BUFFERED or self._held + size > self._buffer_bytes):
+            self._stream.lost("overflow", delta[5], f"{len(self._buffer)} updates waited for a snapshot in vain")
             self._restart()
         self._held += size
         self._buffer.append(delta)

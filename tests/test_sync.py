@@ -203,6 +203,18 @@ def test_I5_one_update_larger_than_the_bound_is_held_alone() -> None:
     assert rig.story() == [("snapshot", 1, 1), ("delta", 1, 2)]
 
 
+def test_I5_what_an_overflow_costs_a_book_that_had_begun_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync_module, "MAX_BUFFERED", 2)
+    rig = Rig(REST).delta(101, 101).snapshot(100)
+    rig.sync.doubt("malformed", "a frame was lost", 9)
+    rig.story()
+    for seq in (102, 103):
+        rig.delta(seq, seq)
+    assert rig.story() == []
+    rig.delta(104, 104)
+    assert rig.story() == [("gap", "overflow", 0, 0)]
+
+
 def test_the_bound_on_messages_is_the_documented_one() -> None:
     assert MAX_BUFFERED == 10_000
 
