@@ -109,7 +109,7 @@ class TradeStream(Stream, Generic[N]):
                 price=price,
                 size=size,
                 side=side,
-                id=str(number),
+                id=f"{number}",
             )
         )
 

@@ -127,9 +127,9 @@ class BookSync(Generic[N]):
             elif not self._follows(first, last, ts_recv):
                 return
         if self.state == "live":
-            self._apply(last, tuple(bids), tuple(asks), ts_event, ts_recv, proof)
+            self._apply(last, bids, asks, ts_event, ts_recv, proof)
         elif self._rule.snapshot == "rest":
-            self._hold((first, last, tuple(bids), tuple(asks), ts_event, ts_recv))
+            self._hold((first, last, bids, asks, ts_event, ts_recv))
         else:
             self._counts.unproven += 1
 

@@ -49,8 +49,8 @@ class WTicker(Struct, Generic[S]):
 
 class WBook(Struct, Generic[P, S]):
     s: str
-    b: list[tuple[P, S]]
-    a: list[tuple[P, S]]
+    b: tuple[tuple[P, S], ...]
+    a: tuple[tuple[P, S], ...]
     f: Int64 = 0
     l: Int64 = 0
     snap: bool = False
@@ -59,8 +59,8 @@ class WBook(Struct, Generic[P, S]):
 
 class WDepth(Struct, Generic[P, S]):
     seq: Int64
-    b: list[tuple[P, S]]
-    a: list[tuple[P, S]]
+    b: tuple[tuple[P, S], ...]
+    a: tuple[tuple[P, S], ...]
 
 
 class WTalk(Struct):

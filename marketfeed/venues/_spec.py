@@ -141,7 +141,7 @@ class TickerSink(Protocol[N_contra]):
     ) -> None: ...
 
 
-Levels = Sequence[tuple[N_contra, N_contra]]
+Levels = tuple[tuple[N, N], ...]
 
 
 class BookSink(Protocol[N_contra]):

@@ -166,7 +166,7 @@ class Decoder(Generic[N]):
     def __init__(self, context: Context[N]) -> None:
         self._port = context.port
         self._exact = context.exact
-        self._trades = context.port.trades.get
+        self._trades = context.port.trades
         self._tickers = context.port.tickers.get
         self._books = context.port.books.get
         self._asked: dict[int | str | None, tuple[bool, list[tuple[Channel, str]]]] = {}
@@ -201,11 +201,12 @@ class Decoder(Generic[N]):
                 data = (_best_exact if best else _frame_exact)(raw).data
         kind = type(data)
         if kind is WTrade:
-            trades = self._trades(data.s)
-            if trades is not None:
-                trades.trade(data.p, data.q, "sell" if data.m else "buy", data.t, data.T * 1_000_000, recv_ns)
+            try:
+                trades = self._trades[data.s]
+            except KeyError:
+                self._port.unasked(data.s)
                 return
-            self._port.unasked(data.s)
+            trades.trade(data.p, data.q, "sell" if data.m else "buy", data.t, data.T * 1_000_000, recv_ns)
             return
         if kind is WDepth:
             if data.u < data.U:

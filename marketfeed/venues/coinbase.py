@@ -249,8 +249,8 @@ class Decoder(Generic[N]):
             if sink is None:
                 continue
             used = True
-            bids = [(v.price_level, v.new_quantity) for v in b.updates if v.side == "bid"]
-            asks = [(v.price_level, v.new_quantity) for v in b.updates if v.side == "offer"]
+            bids = tuple((v.price_level, v.new_quantity) for v in b.updates if v.side == "bid")
+            asks = tuple((v.price_level, v.new_quantity) for v in b.updates if v.side == "offer")
             if b.type == "snapshot":
                 sink.snapshot(0, bids, asks, ts_event, recv_ns)
             else:

@@ -19,7 +19,7 @@ from ..subscriptions import Subscription
 from ..symbols import canonical
 from ._plan import one_host
 from ._rules import crc32_levels, level_text, rfc3339_ns
-from ._spec import BookRule, Context, Endpoints, LinkPlan, Pace, Proof, Request, Venue
+from ._spec import BookRule, Context, Endpoints, Levels, LinkPlan, Pace, Proof, Request, Venue
 
 NAME = "kraken"
 # 150 connection attempts in 10 minutes by an address; about one public REST call a second; heartbeat each second
@@ -266,14 +266,14 @@ class Decoder(Generic[N]):
         if not used:
             self._port.unasked(books[0].symbol if books else "")
 
-    def _levels(self, native: str, levels: list[WLevel]) -> tuple[list[tuple[N, N]], list[str]]:
+    def _levels(self, native: str, levels: list[WLevel]) -> tuple[Levels[N], list[str]]:
         """Levels in the feed's numbers, and their checksum texts: at the pair's precision, as sent where unknown."""
         known = self._instruments.get(native)
         price_digits = known.price_digits if known else None
         size_digits = known.size_digits if known else None
         texts = [level_text(_fixed(v.price, price_digits), _fixed(v.qty, size_digits)) for v in levels]
         pairs: list[Any] = [(v.price, v.qty) if self._exact else (float(v.price), float(v.qty)) for v in levels]
-        return pairs, texts
+        return tuple(pairs), texts
 
     def _on_reply(self, method: str, reply: WReply) -> None:
         asked, natives = self._requests.get(reply.req_id, ("", []))
