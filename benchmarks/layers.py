@@ -229,11 +229,15 @@ def _each(decode: Callable[[bytes], Any], raw: list[bytes]) -> Callable[[], int]
 
 def _decoder(raw: list[bytes], *, exact: bool = False) -> Callable[[], int]:
     port: Any = _NullPort()
-    frame = binance.VENUE.decoder(Context(port=port, exact=exact, instruments={})).frame
+    decoder = binance.VENUE.decoder(Context(port=port, exact=exact, instruments={}))
 
     def run() -> int:
-        for one in raw:
-            frame(one, SECOND)
+        frame = decoder.frame
+        for start in range(0, len(raw), SLICE):
+            read = raw[start : start + SLICE]
+            decoder.glance(read)
+            for one in read:
+                frame(one, SECOND)
         return len(raw)
 
     return run
