@@ -532,3 +532,14 @@ def test_links_hold_200_subscriptions_and_stay_below_1024_streams() -> None:
     assert {p.url for p in plans} == {"wss://stream.binance.com:9443/stream"}
     streams = max(len(names) for names in binance._STREAMS.values())
     assert VENUE.pace.subscriptions_per_link * streams < 1024
+
+
+def test_P27_the_neighbours_of_a_refused_stream_are_asked_for_again_alone(begin: Begin) -> None:
+    talk = begin("BTC-USDT", "XYZ-USDT", channels=("trades",))
+    talk.sent.clear()
+    talk.frame({"code": 2, "msg": "Invalid request: xyzusdt", "id": 1})
+    assert talk.told() == []
+    talk.wait(2)
+    assert [sent["params"] for sent in talk.sent] == [["btcusdt@trade"], ["xyzusdt@trade"]]
+    talk.frame({"result": None, "id": 2}, {"code": 2, "msg": "Invalid request: xyzusdt", "id": 3})
+    assert talk.told() == ["Subscribed BTC-USDT trades", "Refused XYZ-USDT trades"]

@@ -391,3 +391,12 @@ def test_one_url_for_everything() -> None:
         ("wss://ws.kraken.com/v2", 600),
         ("wss://ws.kraken.com/v2", 100),
     ]
+
+
+def test_P30_maintenance_voids_the_books_and_its_end_brings_a_new_connection(begin: Begin) -> None:
+    talk = begin()
+    system = {"channel": "status", "type": "update"}
+    talk.frame({**system, "data": [{"system": "online"}]}, {**system, "data": [{"system": "maintenance"}]})
+    assert talk.closed == ""
+    talk.frame({**system, "data": [{"system": "online"}]}).wait(1)
+    assert talk.closed == "online again after maintenance"
