@@ -35,6 +35,10 @@ class _Heard(dict[str, Any]):
         self.names[name] = None
         return default
 
+    def __missing__(self, name: str) -> Any:
+        self.names[name] = None
+        raise KeyError(name)
+
 
 class _Listener:
     """A `Port` that serves nothing and notes every market named."""
