@@ -327,7 +327,7 @@ def test_names_are_guessed_only_where_they_say_what_they_are(native: str, symbol
 
 def test_trades_of_a_capture_are_discovered_and_replayed(tmp_path: Path) -> None:
     path = tmp_path / "trades.jsonl"
-    raw = '{"stream":"btcusdt@trade","data":{"e":"trade","s":"BTCUSDT","t":7,"p":"1.5","q":"2","T":1700000000000,"m":true}}'
+    raw = '{"data":{"e":"trade","s":"BTCUSDT","t":7,"p":"1.5","q":"2","T":1700000000000,"m":true}}'
     path.write_text(json.dumps({"dir": "in", "conn": "1", "raw": raw}) + "\n")
     replay = Replay(path, venue="binance")
     assert [type(event).__name__ for event in replay][-1] == "Trade"
