@@ -30,6 +30,9 @@ S = TypeVar("S")
 
 Price = Annotated[float, Meta(ge=1e-30, lt=1e30)]
 Size = Annotated[float, Meta(ge=0, lt=1e30)]
+UsualPrice = Annotated[float, Meta(ge=1e-30, lt=1e12)]
+UsualSize = Annotated[float, Meta(ge=0, lt=1e12)]
+"""Where frames are looked at for `EVERY_THIRD`; what is not usual is read again as `Price` and `Size`."""
 Int64 = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Millis = Annotated[int, Meta(ge=0, lt=10**14)]
 """Unix time in milliseconds; 0 where the venue gives none."""
@@ -39,9 +42,10 @@ MAX_EXPONENT = 30
 
 SHAPE = bytes(0x30 if chr(i) in "0123456789." else 0x65 if chr(i) in "eE" else 0x20 for i in range(256))
 _LONG = b"0" * (MAX_CHARS + 1)
-EVERY_THIRD = b"0" * ((MAX_CHARS + 1) // 3)
-"""In the shape of every third byte of a frame this shows a number of over 40 characters, as JSON strings that follow
-each other (`","`) are three characters apart at least."""
+EVERY_THIRD = b"0" * 7
+"""In the shape of every third byte of a frame this shows a number of over 20 digits: one of over 40 characters, and
+one below 1e12 whose exponent is beyond 30, since its digits then begin `0.0000000000000000000`. JSON strings that
+follow each other (`","`) are three characters apart at least, so that they do not run together."""
 _NUMBER = re.compile(rb"(?<![\w.])-?(\d[\d.]*)(?:[eE]([+-]?\d+))?(?![\w.])")
 
 

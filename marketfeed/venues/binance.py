@@ -16,7 +16,22 @@ import orjson
 from msgspec import Struct
 
 from ..events import Instrument
-from ..number import EVERY_THIRD, SHAPE, Int64, Millis, N, P, Price, S, Size, check_numbers, decimals, odd
+from ..number import (
+    EVERY_THIRD,
+    SHAPE,
+    Int64,
+    Millis,
+    N,
+    P,
+    Price,
+    S,
+    Size,
+    UsualPrice,
+    UsualSize,
+    check_numbers,
+    decimals,
+    odd,
+)
 from ..subscriptions import Channel, Subscription
 from ..symbols import canonical
 from ._plan import one_host
@@ -136,9 +151,11 @@ class WKind(Struct):
     e: str = ""
 
 
-_frame = msgspec.json.Decoder(WFrame[Price, Size], strict=False).decode
+_frame = msgspec.json.Decoder(WFrame[UsualPrice, UsualSize], strict=False).decode
+_frame_wide = msgspec.json.Decoder(WFrame[Price, Size], strict=False).decode
 _frame_exact = msgspec.json.Decoder(WFrame[Decimal, Decimal], strict=False).decode
-_best = msgspec.json.Decoder(WBestFrame[Size], strict=False).decode
+_best = msgspec.json.Decoder(WBestFrame[UsualSize], strict=False).decode
+_best_wide = msgspec.json.Decoder(WBestFrame[Size], strict=False).decode
 _best_exact = msgspec.json.Decoder(WBestFrame[Decimal], strict=False).decode
 _depth = msgspec.json.Decoder(WDepthReply[Price, Size], strict=False).decode
 _depth_exact = msgspec.json.Decoder(WDepthReply[Decimal, Decimal], strict=False).decode
@@ -180,7 +197,8 @@ class Decoder(Generic[N]):
         if self._exact:
             self._odd = odd(read)
         else:
-            # a float that may be 0 can hide a tiny exponent, which takes a sign; any float, a long number
+            # a negative exponent takes a sign; another beyond 30, many digits, as numbers here are below 1e12 (a zero
+            # hides any, and is zero)
             signed = read.find(b"-") >= 0 or read.find(b"\\") >= 0
             self._odd = signed or read[::3].translate(SHAPE).find(EVERY_THIRD) >= 0
         self._closely = self._odd or self._exact
@@ -193,7 +211,8 @@ class Decoder(Generic[N]):
         except (ValueError, RecursionError):
             if self._first_best(raw, recv_ns) or self._control(raw):
                 return
-            raise
+            check_numbers(raw)
+            data = (_best_wide if best else _frame_wide)(raw).data
         if self._closely:
             if self._odd:
                 check_numbers(raw)
