@@ -9,6 +9,7 @@ in the middle. Nothing shows a ghost.
 from bisect import insort
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from itertools import islice
 from operator import neg
 from typing import Any, Generic
 
@@ -16,65 +17,65 @@ from .number import N
 
 Level = tuple[N, N]
 
-MAX_GHOSTS = 64
-"""Ghosts beyond the number of levels that are put up with."""
+SWEEP = 64
+"""A side is swept after as many calls and new prices as it had levels at the last sweep, and this many."""
 
 
 class BookSide(Generic[N]):
-    """One side. `count` is its number of levels, `texts` the venue's own text of each, where it has a checksum.
+    """One side. `texts` are the venue's own text of each level, where it has a checksum.
 
     `keys` are the prices in order, best last, those of asks negated; ghosts are among them, but never last.
     """
 
-    __slots__ = ("_asks", "_levels", "_price", "count", "keys", "texts")
+    __slots__ = ("_asks", "_levels", "_price", "_sweep_in", "keys", "texts")
 
     def __init__(self, *, asks: bool) -> None:
-        self.count = 0
         self.texts: dict[N, str] = {}
         self._asks = asks
         self._levels: dict[N, N] = {}
         self.keys: list[N] = []
         self._price: Callable[[Any], Any] = _same
         """From key to price and back."""
+        self._sweep_in = SWEEP
+
+    @property
+    def count(self) -> int:
+        """Number of levels. Where there are no texts, they are counted one by one."""
+        return len(self.texts) if self.texts else sum(1 for size in self._levels.values() if size)
 
     def load(self, levels: Sequence[Level[N]], texts: Sequence[str] = ()) -> None:
         """Replace everything. A size of 0 is no level; the later of two equal prices wins."""
         self._levels = {price: size for price, size in levels if size}
         self.texts = {level[0]: text for level, text in zip(levels, texts, strict=False) if level[1]}
-        self.count = len(self._levels)
-        self.keys = []
         self._price = _same
         if levels:
             self._learn(levels[0][0])
-        self.keys = sorted(map(self._price, self._levels))
+        self._sweep()
 
     def apply(self, changes: Sequence[Level[N]]) -> None:
         """Apply changes in order; removing an unknown level changes nothing. Hot."""
-        levels, keys, count = self._levels, self.keys, self.count
+        levels, keys = self._levels, self.keys
         if not keys and changes:
             self._learn(changes[0][0])
-        known, key = levels.get, self._price
-        for price, size in changes:
-            old = known(price)
-            if size:
-                if not old:
-                    if old is None:
-                        insort(keys, key(price))
-                    count += 1
-                levels[price] = size
-            elif old:
-                levels[price] = size
-                count -= 1
-        self.count = count
+        key = self._price
+        known = len(levels)
+        levels.update(changes)
+        new = len(levels) - known
+        if new:
+            for price in list(islice(reversed(levels), new)):  # a dict is in the order of arrival
+                if levels[price]:
+                    insort(keys, key(price))
+                else:
+                    del levels[price]
         while keys:
             price = key(keys[-1])
             if levels[price]:
                 break
             del levels[price]
             keys.pop()
-        if len(keys) > 2 * count + MAX_GHOSTS:
-            self._levels = {price: size for price, size in levels.items() if size}
-            self.keys = sorted(map(key, self._levels))
+        self._sweep_in -= 1 + new
+        if self._sweep_in < 0:
+            self._sweep()
 
     def apply_texts(self, changes: Sequence[Level[N]], texts: Sequence[str]) -> None:
         """Keep the venue's own text of each changed level, for its checksum; called after `apply`."""
@@ -100,7 +101,6 @@ class BookSide(Generic[N]):
                 self.texts.pop(price, None)
                 dropped.append((price, size * 0))
         del keys[:passed]
-        self.count = depth
         return dropped
 
     def best(self, n: int) -> list[Level[N]]:
@@ -124,6 +124,11 @@ class BookSide(Generic[N]):
     def all(self) -> tuple[Level[N], ...]:
         """Every level, best first."""
         return tuple(self.best(self.count))
+
+    def _sweep(self) -> None:
+        self._levels = {price: size for price, size in self._levels.items() if size}
+        self.keys = sorted(map(self._price, self._levels))
+        self._sweep_in = len(self.keys) + SWEEP
 
     def _learn(self, price: N) -> None:
         if self._asks:

@@ -41,13 +41,11 @@ class Hub:
         handlers = self.handlers
         if handlers:
             for event in events:
-                called = handlers.get(type(event))
-                if called is not None:
-                    for handler in called:
-                        try:
-                            handler(event)
-                        except Exception as exc:  # whatever a user's handler raises must not stop the feed
-                            self.report(handler, exc)
+                for handler in handlers.get(type(event), ()):
+                    try:
+                        handler(event)
+                    except Exception as exc:  # whatever a user's handler raises must not stop the feed
+                        self.report(handler, exc)
         for consumer in consumers:
             consumer.offer(events)
             if consumer.torn:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketfeed.book import MAX_GHOSTS, Book, BookSide
+from marketfeed.book import SWEEP, Book, BookSide
 
 
 class Obvious:
@@ -72,6 +72,7 @@ def test_what_is_removed_away_from_the_touch_neither_shows_nor_piles_up(kind: ty
     side: BookSide[Any] = BookSide(asks=asks)
     obvious = Obvious(asks)
     dice = random.Random(7)
+    most = 0
     for step in range(4000):
         # a few levels near the touch stay, many behind it come and go
         price = kind(dice.randint(1, 5) if dice.random() < 0.1 else dice.randint(100, 2000))
@@ -82,7 +83,8 @@ def test_what_is_removed_away_from_the_touch_neither_shows_nor_piles_up(kind: ty
         if step % 50 == 0:
             assert list(side.all()) == obvious.levels()
             assert side.count == len(obvious.sizes)
-            assert len(side.keys) <= 2 * side.count + MAX_GHOSTS
+            most = max(most, side.count)
+            assert len(side.keys) <= 2 * most + SWEEP
             assert len(side.keys) == len(side._levels)
     gone = side.truncate(10)
     assert sorted(price for price, _ in gone) == sorted(price for price, _ in obvious.levels()[10:])
@@ -92,13 +94,16 @@ def test_what_is_removed_away_from_the_touch_neither_shows_nor_piles_up(kind: ty
 
 
 @SIDES
-def test_ghosts_are_swept_when_there_are_more_of_them_than_levels(asks: bool) -> None:
+def test_ghosts_are_swept_after_as_many_calls_as_there_were_levels(asks: bool) -> None:
     side: BookSide[float] = BookSide(asks=asks)
     best = 0.5 if asks else 1e6
     many = [(float(price), 1.0) for price in range(1, 500)]
     side.apply([(best, 1.0), *many])
     side.apply([(price, 0.0) for price, _ in many])
     assert side.all() == ((best, 1.0),)
+    for _ in range(500 + SWEEP):
+        side.apply([(best, 2.0)])
+    assert side.all() == ((best, 2.0),)
     assert len(side.keys) == 1
 
 

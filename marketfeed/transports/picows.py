@@ -138,8 +138,10 @@ class PicowsLink(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:  # noqa: D102
         frames = self._frames
-        # With frames in hand, this one begins no read and stands in no fragmented message: nothing else to ask.
-        if frames and frame.msg_type is TEXT and frame.fin and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
+        # With frames in hand, this one begins no read and stands in no fragmented message; of that size it is data, as
+        # picows refuses larger control frames. (Or a continuation of nothing, which the decoder judges as a message.)
+        # To ask for its type would cost as much as all other questions here.
+        if frames and frame.payload_size > 125 and frame.fin and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
             frames.append(frame.get_payload_as_bytes())
         else:
             self._take(transport, frame)
