@@ -13,8 +13,9 @@ from marketfeed.clock import SystemClock
 from marketfeed.commands import Fetch, Send
 from marketfeed.consumer import Consumer
 from marketfeed.hub import Hub
+from marketfeed.outlet import Outlet
 from marketfeed.session import Session
-from marketfeed.streams import Outlet, Streams, TradeStream
+from marketfeed.streams import Streams, TradeStream
 from marketfeed.subscriptions import Channel, Subscription
 from marketfeed.transport import SLICE
 from marketfeed.venues import binance, kraken

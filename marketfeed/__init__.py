@@ -29,6 +29,7 @@ from .errors import (
     VenueError,
 )
 from .events import (
+    Block,
     BookDelta,
     BookSnapshot,
     BookVoid,
@@ -41,6 +42,8 @@ from .events import (
     LifeEvent,
     Malformed,
     MarketEvent,
+    MiningProfit,
+    NetworkStats,
     Recovered,
     Refused,
     SchemaDrift,
@@ -51,17 +54,19 @@ from .events import (
     VenueStatus,
     encode_json,
 )
-from .feed import Feed, run
+from .feed import Feed
+from .loop import run
 from .settings import VenueSettings
 from .subscriptions import Subscription
 from .trusted_book import TrustedBook
 
 if TYPE_CHECKING:
-    from . import recording, sim
+    from . import mining, recording, sim
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Block",
     "BookDelta",
     "BookNotTrusted",
     "BookSnapshot",
@@ -80,7 +85,9 @@ __all__ = [
     "Malformed",
     "MarketEvent",
     "MarketFeedError",
+    "MiningProfit",
     "MissingExtra",
+    "NetworkStats",
     "NotLive",
     "RecordingError",
     "Recovered",
@@ -99,6 +106,7 @@ __all__ = [
     "VenueSettings",
     "VenueStatus",
     "encode_json",
+    "mining",
     "recording",
     "run",
     "sim",
@@ -107,6 +115,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """`mf.sim` and `mf.recording` are loaded when first used: a bot that does neither does not pay for them."""
-    if name in {"recording", "sim"}:
+    if name in {"mining", "recording", "sim"}:
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from .errors import ConfigError, UnknownVenue
+from .subscriptions import Subscription
 from .venues._spec import Venue
 
 if TYPE_CHECKING:
@@ -15,7 +16,21 @@ BUILT_IN = {
     "binance": "marketfeed.venues.binance",
     "coinbase": "marketfeed.venues.coinbase",
     "kraken": "marketfeed.venues.kraken",
+    "bitcoind": "marketfeed.venues.bitcoind:BITCOIND",
+    "litecoind": "marketfeed.venues.bitcoind:LITECOIND",
+    "dogecoind": "marketfeed.venues.bitcoind:DOGECOIND",
+    "bchn": "marketfeed.venues.bitcoind:BCHN",
+    "dashd": "marketfeed.venues.bitcoind:DASHD",
+    "zcashd": "marketfeed.venues.bitcoind:ZCASHD",
+    "ravend": "marketfeed.venues.bitcoind:RAVEND",
+    "monerod": "marketfeed.venues.monerod",
+    "geth": "marketfeed.venues.geth",
+    "mempool": "marketfeed.venues.mempool",
+    "litecoinspace": "marketfeed.venues.mempool:LITECOINSPACE",
+    "kaspa": "marketfeed.venues.kaspa",
+    "blockchair": "marketfeed.venues.blockchair",
 }
+"""Module of each, and the record's name in it where that is not VENUE. Of a coin's chain the first is trusted most."""
 DEFAULT_VENUE = "coinbase"
 GROUP = "marketfeed.venues"
 
@@ -31,11 +46,31 @@ def names() -> list[str]:
     return sorted({*BUILT_IN, *(point.name for point in _points())})
 
 
+def markets() -> list[str]:
+    """Names of the venues that have markets, and not chains, sorted."""
+    return [name for name in names() if not venue(name).coins]
+
+
+def check(subscription: Subscription) -> None:
+    """Raise ConfigError where a stream's venue is unknown or has no such channel."""
+    found = venue(subscription.venue)
+    if subscription.channel not in found.channels:
+        serves = ", ".join(found.channels)
+        hint = f" of {', '.join(found.coins)}" if found.coins else ""
+        raise ConfigError(f"{found.name} has no {subscription.channel!r}; it serves {serves}{hint}")
+
+
+def chain_sources(coin: str) -> list[Venue]:
+    """Sources of a coin's chain, the most trusted first: own nodes, then public ones."""
+    return [found for name in (*BUILT_IN, *(p.name for p in _points())) if coin in (found := venue(name)).coins]
+
+
 @cache
 def venue(name: str) -> Venue:
     """The venue of that name. Raises UnknownVenue with the nearest names."""
     if name in BUILT_IN:
-        found = import_module(BUILT_IN[name]).VENUE
+        module, _, record = BUILT_IN[name].partition(":")
+        found = getattr(import_module(module), record or "VENUE")
     else:
         points = [point for point in _points() if point.name == name]
         if not points:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from .clock import Clock
 from .errors import ConfigError, ConsumerTooSlow
 from .events import BookDelta, BookSnapshot, BookVoid, Event, Head, Lagged, Ticker, channel_of
-from .streams import Outlet
+from .outlet import Outlet
 from .trusted_book import TrustedBook
 
 Policy = Literal["lossless", "drop_oldest", "conflate"]

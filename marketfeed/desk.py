@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from .events import Recovered, Refused, Stale, Subscribed
+from .outlet import Stream
 from .pace import SECOND, Quota
-from .streams import BookStream, Stream
+from .streams import BookStream
 from .subscriptions import Channel, Subscription
 from .venues._spec import Decoder, Pace
 

@@ -8,16 +8,18 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from .clock import Clock
 from .commands import Close, Fetch, Ping, Send
 from .errors import ConfigError, TransportError
 from .pace import SECOND, Backoff, Budget
-from .rest import Rest
+from .rest import Reply, Rest
 from .session import Session
 from .subscriptions import Subscription
-from .transport import Link, Transport
+from .transport import NO_HEADERS, Link, Transport
+from .transports.polling import PollingLink
+from .venues._spec import Request, Secret
 
 log = logging.getLogger("marketfeed.driver")
 
@@ -40,6 +42,14 @@ class Edge(Struct, frozen=True):
     """Hands on what sessions have emitted; called after each input."""
     max_message: int
     proxy: str | None = None
+    headers: Mapping[str, str | Secret] = NO_HEADERS
+    """For REST calls: keys, from the environment."""
+
+    async def call(self, request: Request) -> Reply:
+        """Make a REST call. Raises TransportError and ConfigError as `Rest.fetch`."""
+        if self.headers:
+            request = structs.replace(request, headers={**self.headers, **request.headers})
+        return await self.rest.fetch(self.rest_base, request)
 
     async def turn(self, reserve: Callable[[int], int]) -> None:
         """Wait for a turn in the budget; where the venue sends us away meanwhile, for another one after that."""
@@ -114,9 +124,12 @@ class Driver:
         """One connection from open to close; returns the delay before the next, in nanoseconds."""
         edge = self._edge
         self._closed = asyncio.get_running_loop().create_future()
-        link = await edge.transport.connect(
-            self.url, self, headers=self._headers, max_message=edge.max_message, proxy=edge.proxy, clock=edge.clock
-        )
+        if self.url:
+            link = await edge.transport.connect(
+                self.url, self, headers=self._headers, max_message=edge.max_message, proxy=edge.proxy, clock=edge.clock
+            )
+        else:
+            link = PollingLink(self)
         try:
             # made now and not before: it serves also what came to be wanted while the connection was made
             return await self._converse(link, self._maker.session(), self._closed)
@@ -253,10 +266,10 @@ class Driver:
         edge = self._edge
         await edge.turn(lambda now: edge.budget.fetch_at(fetch.request.weight, now))
         try:
-            reply = await edge.rest.fetch(edge.rest_base, fetch.request)
+            reply = await edge.call(fetch.request)
         except (TransportError, ConfigError) as exc:
             log.info("fetch failed: %s", exc)
-            session.on_failure(fetch.token, edge.clock.mono_ns())
+            session.on_failure(fetch.token, edge.clock.mono_ns(), str(exc))
         else:
             now = edge.clock.mono_ns()
             edge.budget.used(reply.used_weight, now)

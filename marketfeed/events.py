@@ -3,7 +3,7 @@
 All events share a head:
 
 - `venue`: who delivered it, as in `kraken`;
-- `symbol`: canonical name, as in `BTC-USD`; "" where the event is about a whole connection;
+- `symbol`: canonical name, as in `BTC-USD`, of a chain its coin, as in `BTC`; "" for a whole connection;
 - `ts_event`: the venue's clock, Unix nanoseconds UTC; 0 where it gives none;
 - `ts_recv`: our clock when the frame was read, Unix nanoseconds UTC;
 - `seq_local`: grows with each event of a feed: the only total order across venues.
@@ -25,7 +25,13 @@ import msgspec
 from .number import N
 
 Side = Literal["buy", "sell"]
-Cause = Literal["link lost", "sequence", "checksum", "malformed", "overflow", "crossed", "trade ids", "halted"]
+Cause = Literal[
+    "link lost", "sequence", "checksum", "malformed", "overflow", "crossed", "trade ids", "halted", "blocks"
+]
+Trigger = Literal[
+    "start", "price", "block", "reorg", "difficulty", "stale", "recovered", "electricity", "heartbeat", "end"
+]
+"""What made a `MiningProfit` be told."""
 
 
 def _kind(name: str) -> str:
@@ -161,6 +167,124 @@ def _to_step(value: N, step: N | None) -> N:
     return result
 
 
+class Block(Head, frozen=True, gc=False, kw_only=True):
+    """A block of a coin's best chain, as its source (`venue`) knows it; `ts_event` is the time in its header.
+
+    `difficulty` is the block's own, `bits` its compact form where the chain has one. `subsidy` is all that the block
+    creates and `fees` what its transactions pay, in the coin's base units (satoshi and the like), None where the source
+    does not say. `prev_hash` is "" where it is not told. `orphans` is how many blocks told before are no longer on the
+    best chain: all told with this height or a greater one. A block that fills a told gap has a lesser height and no
+    orphans.
+    """
+
+    height: int
+    hash: str
+    prev_hash: str = ""
+    difficulty: float
+    bits: int | None = None
+    subsidy: int | None = None
+    fees: int | None = None
+    orphans: int = 0
+
+
+class NetworkStats(Head, frozen=True, gc=False, kw_only=True):
+    """What mining the next block takes and gives, as of the best block `height` that the source (`venue`) knows.
+
+    `difficulty` and `bits` are those of the next block. `hashrate` is hashes a second: measured by the source over
+    `hashrate_blocks` blocks, or implied by the difficulty where that is 0. `reward` is what a miner keeps of the
+    next block's subsidy and `fees` the mean a block of what a miner keeps of fees, over `fees_blocks` blocks; both in
+    base units. Where the chain has epochs: `epoch_blocks` are those of this epoch so far, `retarget_height` is the
+    first block of the next, `retarget_change` its expected change of difficulty in percent, `retarget_ts` its
+    expected time in Unix nanoseconds, `next_bits` its exact bits once they are locked in. The subsidy changes to
+    `next_subsidy` base units at `subsidy_height`.
+    """
+
+    height: int
+    difficulty: float
+    bits: int | None = None
+    hashrate: float
+    hashrate_blocks: int = 0
+    reward: int
+    fees: float | None = None
+    fees_blocks: int = 0
+    epoch_blocks: int | None = None
+    retarget_height: int | None = None
+    retarget_change: float | None = None
+    retarget_ts: int | None = None
+    next_bits: int | None = None
+    subsidy_height: int | None = None
+    next_subsidy: int | None = None
+
+
+class Input(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One thing that a `MiningProfit` was made from.
+
+    `what` says of which coin or pair, `source` who told it (`kraken:BTC-USD:trades`). `ts` is when its value was
+    received (Unix nanoseconds, 0 for a constant), `age_ms` how long before the profit its source last gave a sign of
+    life about it. A `stale` price is left out where others are fresh.
+    """
+
+    kind: Literal["price", "network", "electricity"]
+    what: str
+    source: str
+    value: float | None
+    ts: int = 0
+    age_ms: int = 0
+    stale: bool = False
+
+
+class Term(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What one coin gives: merged mining has several for the same hashes.
+
+    `price` is in the quote currency, `reward` in coins a block: subsidy and, where the pool's scheme pays them, fees.
+    `coins_day` is before the pool's fee. None is what cannot be known now.
+    """
+
+    coin: str
+    height: int
+    difficulty: float | None
+    reward: float | None
+    price: float | None
+    coins_day: float | None
+    revenue_day: float | None
+
+
+class MiningProfit(Head, frozen=True, gc=False, kw_only=True):
+    """What a rig earns a day, from the newest price and difficulty; `symbol` is the coin, or `LTC+DOGE` where merged.
+
+    Money is in `quote` a day, rates in H/s, `watts` at the plug, `electricity` in quote a kWh, `pool_fee` a fraction.
+    `terms` has each coin's share and `inputs` everything it was made from, with age; `stale` names the inputs that
+    are stale. `hashprice` is revenue for one `hash_unit` (such as `PH/s`) a day. What an input too old would decide is
+    None: revenue and all that follows from it. `breakeven_electricity` is quote a kWh, `breakeven_price` and
+    `cost_per_coin` quote a coin, of the first coin. `trigger` says why the event was told now.
+    """
+
+    rig: str
+    algorithm: str
+    quote: str
+    hashrate: float
+    watts: float
+    electricity: float | None
+    pool_fee: float
+    scheme: str
+    uptime: float
+    terms: tuple[Term, ...]
+    revenue_day: float | None
+    fee_day: float | None
+    power_cost_day: float | None
+    profit_day: float | None
+    margin: float | None
+    hashprice: float | None
+    hash_unit: str
+    breakeven_electricity: float | None
+    breakeven_price: float | None
+    breakeven_difficulty: float | None
+    cost_per_coin: float | None
+    trigger: Trigger
+    inputs: tuple[Input, ...]
+    stale: tuple[str, ...] = ()
+
+
 class Connected(Head, frozen=True, gc=False, kw_only=True):
     """A connection stands. `link` names it inside the feed; `attempt` counts tries since it last stood."""
 
@@ -272,6 +396,7 @@ class VenueStatus(Head, frozen=True, gc=False, kw_only=True):
 
 
 MarketEvent = Trade[N] | Ticker[N] | BookSnapshot[N] | BookDelta[N]
+ChainEvent = Block | NetworkStats | MiningProfit
 LifeEvent = (
     Connected
     | Disconnected
@@ -286,9 +411,10 @@ LifeEvent = (
     | SchemaDrift
     | VenueStatus
 )
-Event = Trade[N] | Ticker[N] | BookSnapshot[N] | BookDelta[N] | Instrument[N] | LifeEvent
+Event = Trade[N] | Ticker[N] | BookSnapshot[N] | BookDelta[N] | Instrument[N] | ChainEvent | LifeEvent
 
 MARKET_TYPES: tuple[type[Head], ...] = (Trade, Ticker, BookSnapshot, BookDelta)
+CHAIN_TYPES: tuple[type[Head], ...] = (Block, NetworkStats, MiningProfit)
 LIFE_TYPES: tuple[type[Head], ...] = (
     Connected,
     Disconnected,
@@ -303,9 +429,17 @@ LIFE_TYPES: tuple[type[Head], ...] = (
     SchemaDrift,
     VenueStatus,
 )
-EVENT_TYPES: tuple[type[Head], ...] = (*MARKET_TYPES, Instrument, *LIFE_TYPES)
+EVENT_TYPES: tuple[type[Head], ...] = (*MARKET_TYPES, Instrument, *CHAIN_TYPES, *LIFE_TYPES)
 
-_CHANNELS: dict[type[Head], str] = {Trade: "trades", Ticker: "ticker", BookSnapshot: "book", BookDelta: "book"}
+_CHANNELS: dict[type[Head], str] = {
+    Trade: "trades",
+    Ticker: "ticker",
+    BookSnapshot: "book",
+    BookDelta: "book",
+    Block: "chain",
+    NetworkStats: "chain",
+    MiningProfit: "profit",
+}
 
 
 def kind(event: Head) -> str:

@@ -1,11 +1,14 @@
-"""`Feed`: the public face. Subscribes, fans out, and shows books; everything else is below."""
+"""`Feed`: the public face. Subscribes, fans out, and shows books; everything else is below.
+
+All that a user calls is here: the reason for its length.
+"""
 
 import asyncio
 import inspect
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import Any, Self, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from . import catalogue
 from .clock import Clock, SystemClock
@@ -16,12 +19,16 @@ from .events import Event, Head, Instrument
 from .hub import Hub
 from .rest import AiohttpRest, Rest
 from .runner import Runner
-from .settings import VenueSettings
+from .settings import VenueSettings, credentials
 from .streams import BookStream
 from .subscriptions import Subscription, expand
 from .symbols import parse_name
 from .transport import Transport, pick_transport
 from .trusted_book import TrustedBook
+
+if TYPE_CHECKING:
+    from .miner import Miner
+    from .mining.plan import Mining
 
 log = logging.getLogger("marketfeed.feed")
 
@@ -100,18 +107,24 @@ class Feed:
             consumer.end()
 
     def subscribe(
-        self, *names: str, trades: bool = False, ticker: bool = False, book: bool | int = False
+        self,
+        *names: str,
+        trades: bool = False,
+        ticker: bool = False,
+        book: bool | int = False,
+        chain: bool = False,
     ) -> list[Subscription]:
         """Ask for streams, at any time: names such as `kraken:BTC-USD`, `btc/usd`; returns what was asked for.
 
-        `book` is True for the deepest book the venue offers, or a number of levels. A symbol that the venue
-        does not list is told as `Refused`, with the nearest that exists. Raises UnknownVenue and ConfigError
-        for names and channels that cannot be.
+        `book` is True for the deepest book the venue offers, or a number of levels. `chain` is of coins, as in
+        `mempool:BTC`. A symbol that the venue does not list is told as `Refused`, with the nearest that exists. Raises
+        UnknownVenue and ConfigError for names, channels and credentials that cannot be.
         """
-        wanted = list(expand(names, venue=self.default_venue, trades=trades, ticker=ticker, book=book))
+        wanted = list(expand(names, venue=self.default_venue, trades=trades, ticker=ticker, book=book, chain=chain))
         for subscription in wanted:
             self._check_depth(subscription)
-            catalogue.venue(subscription.venue)
+            catalogue.check(subscription)
+            credentials(catalogue.venue(subscription.venue))
         self._check_running()
         for subscription in wanted:
             self._interest[subscription] = self._interest.get(subscription, 0) + 1
@@ -119,10 +132,15 @@ class Feed:
         return wanted
 
     def unsubscribe(
-        self, *names: str, trades: bool = False, ticker: bool = False, book: bool | int = False
+        self,
+        *names: str,
+        trades: bool = False,
+        ticker: bool = False,
+        book: bool | int = False,
+        chain: bool = False,
     ) -> list[Subscription]:
         """Ask for streams no more; a stream ends when everyone who subscribed to it has unsubscribed."""
-        dropped = list(expand(names, venue=self.default_venue, trades=trades, ticker=ticker, book=book))
+        dropped = list(expand(names, venue=self.default_venue, trades=trades, ticker=ticker, book=book, chain=chain))
         self._check_running()
         for subscription in dropped:
             for known in [s for s in self._interest if s.name == subscription.name]:
@@ -154,6 +172,19 @@ class Feed:
         for runner in self._runners.values():
             found.update(runner.waiting())
         return found
+
+    async def mine(self, want: "Mining") -> "Miner":
+        """Tell a `MiningProfit` for each rig whenever a price or the chain moves, until what it returns is closed.
+
+        Raises ConfigError for what cannot be computed.
+        """
+        from .miner import Miner, plan_of  # noqa: PLC0415 # who does not mine does not pay for it
+
+        self._check_running()
+        miner = Miner(await plan_of(want, self), self, self._hub, self._clock)
+        if callable(want.electricity):
+            miner.ask(want.electricity, self._start)
+        return miner
 
     def consumer(
         self,
@@ -268,10 +299,11 @@ class Feed:
             self._start(runner.run())
         return runner
 
-    def _start(self, work: Any) -> None:
+    def _start(self, work: Any) -> "asyncio.Task[None]":
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         """A fault of ours in the background comes out at every consumer and in `live()`: nothing dies unheard."""
@@ -285,16 +317,3 @@ class Feed:
             log.error("a task of the feed failed", exc_info=error)
         for consumer in self._hub.consumers:
             consumer.end(self._fault)
-
-
-def run(main: Awaitable[Any] | Iterable[Any]) -> Any:
-    """`asyncio.run`, on uvloop where it is installed; returns what the coroutine returns."""
-    try:
-        import uvloop  # noqa: PLC0415 # not on Windows, and not needed
-    except ImportError:
-        return asyncio.run(main)  # type: ignore[arg-type] # a coroutine is what it asks for
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)  # type: ignore[arg-type] # the same
-
-
-__all__ = ["Feed", "run"]

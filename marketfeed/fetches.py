@@ -1,31 +1,33 @@
-"""`Fetches`: the REST snapshots a session is waiting for: one open call a book, asked again with growing delays."""
+"""`Fetches`: the REST calls a session is waiting for: one open call a stream, made again with growing delays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from .commands import Fetch
 from .pace import SECOND
-from .venues._spec import RestBooks
+from .venues._spec import Request
 
 MAX_DELAY_S = 30.0
 FIRST_DELAY_S = 0.25
 
 
 class Fetches:
-    """At most one fetch a book is open (I7); a reply to any other token is nobody's (I8).
+    """At most one fetch a stream is open (I7); a reply to any other token is nobody's (I8).
 
-    `books` makes a book's request, `fetch` takes the command.
+    `request` makes a stream's request by its native name, `fetch` takes the command, `tokens` are not used twice.
     """
 
-    def __init__(self, books: RestBooks, fetch: Callable[[Fetch], None]) -> None:
-        self._books = books
+    def __init__(
+        self, request: Callable[[str], Request], fetch: Callable[[Fetch], None], tokens: Iterator[int]
+    ) -> None:
+        self._request = request
         self._fetch = fetch
+        self._tokens = tokens
         self._open: dict[str, int] = {}
         self._later: dict[str, int] = {}
         self._tries: dict[str, int] = {}
-        self._tokens = 0
 
     def ask(self, native: str, mono_ns: int) -> None:
-        """A book needs a snapshot: at once, or after a delay where the last one did not do."""
+        """Make the call: at once, or after a delay where the last one did not do."""
         if native in self._open or native in self._later:
             return
         tries = self._tries.get(native, 0)
@@ -35,8 +37,19 @@ class Fetches:
         else:
             self._go(native)
 
+    def ask_at(self, native: str, mono_ns: int) -> None:
+        """Make the call at that time, unless it is made before."""
+        if native not in self._open:
+            self._later.setdefault(native, mono_ns)
+
+    def hurry(self, native: str) -> None:
+        """Make a call that waits for its time at once."""
+        if native not in self._open:
+            self._later.pop(native, None)
+            self._go(native)
+
     def answered(self, token: int) -> str | None:
-        """The book whose fetch this token is, no longer open; None where nobody waits for it. It counts as a try."""
+        """The stream whose fetch this token is, no longer open; None where nobody waits for it. It counts as a try."""
         for native, known in self._open.items():
             if known == token:
                 del self._open[native]
@@ -45,11 +58,11 @@ class Fetches:
         return None
 
     def served(self, native: str) -> None:
-        """The snapshot did: the next one is asked for at once."""
+        """The answer did: the next call is made at once."""
         self._tries.pop(native, None)
 
     def forget(self, native: str) -> None:
-        """The book is not wanted any more."""
+        """The stream is not wanted any more."""
         for known in (self._open, self._later, self._tries):
             known.pop(native, None)
 
@@ -61,6 +74,5 @@ class Fetches:
         return min(self._later.values(), default=None)
 
     def _go(self, native: str) -> None:
-        self._tokens += 1
-        self._open[native] = self._tokens
-        self._fetch(Fetch(self._tokens, self._books.book_request(native)))
+        token = self._open[native] = next(self._tokens)
+        self._fetch(Fetch(token, self._request(native)))

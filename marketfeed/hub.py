@@ -6,7 +6,8 @@ from typing import Any
 
 from .consumer import Consumer
 from .events import Head
-from .streams import BookStream, Outlet, Streams
+from .outlet import Outlet
+from .streams import BookStream, Streams
 
 log = logging.getLogger("marketfeed.hub")
 

@@ -20,7 +20,9 @@ class Listing:
     """`known` is by canonical symbol."""
 
     def __init__(self, venue: Venue, edge: Edge, *, exact: bool) -> None:
-        self.known: dict[str, Instrument[Any]] = {}
+        self.known: dict[str, Instrument[Any]] = {
+            coin: Instrument(venue=venue.name, symbol=coin, native=coin, base=coin, quote="") for coin in venue.coins
+        }
         self._whole_at: int | None = None
         self._venue = venue
         self._edge = edge
@@ -45,7 +47,9 @@ class Listing:
     @property
     def whole(self) -> bool:
         """Whether `known` is all the venue has, read lately enough to say that something is not there."""
-        return self._whole_at is not None and self._edge.clock.mono_ns() - self._whole_at < FRESH_NS
+        return bool(self._venue.coins) or (
+            self._whole_at is not None and self._edge.clock.mono_ns() - self._whole_at < FRESH_NS
+        )
 
     def away(self, exc: Exception) -> int:
         """How long a failure keeps us from trying again at least, in nanoseconds."""
@@ -72,7 +76,7 @@ class Listing:
     async def _fetch(self, request: Request) -> bytes | None:
         edge = self._edge
         await edge.turn(lambda now: edge.budget.fetch_at(request.weight, now))
-        reply = await edge.rest.fetch(edge.rest_base, request)
+        reply = await edge.call(request)
         edge.budget.used(reply.used_weight, edge.clock.mono_ns())
         if reply.status in {400, 404}:
             return None

@@ -16,7 +16,7 @@ from .listing import Listing
 from .pace import SECOND, Backoff, Budget
 from .rest import Rest
 from .session import Session
-from .settings import VenueSettings
+from .settings import VenueSettings, credentials
 from .subscriptions import Subscription
 from .text import escaped
 from .transport import Transport
@@ -63,6 +63,7 @@ class Runner:
             deliver=hub.deliver,
             max_message=venue.pace.max_message,
             proxy=settings.proxy,
+            headers=credentials(venue),
         )
         self._listing = Listing(venue, self._edge, exact=exact)
         self.instruments = self._listing.known
@@ -180,7 +181,7 @@ class Runner:
                 kept.stop()
                 self._links.remove(kept)
         fresh = sorted(served - {s for kept in self._links for s in kept.subscriptions})
-        for symbol in dict.fromkeys(s.symbol for s in fresh):
+        for symbol in dict.fromkeys(s.symbol for s in fresh if s.channel != "chain"):
             self._hub.streams.introduce(self.instruments[symbol], now)
         self._hub.deliver()
         for plan in self.venue.plan(self.endpoints, fresh, self.venue.pace):

@@ -8,8 +8,10 @@ the reason for its length. `recv_ns` is Unix time, for stamping; `mono_ns` the m
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any, Generic, cast
 
+from .chain import ChainStream
 from .commands import Close, Command, Ping, Send
 from .counts import Counts
 from .desk import Desk, Entry
@@ -22,7 +24,7 @@ from .streams import BookStream, Streams, TickerStream, TradeStream
 from .subscriptions import Channel, Subscription
 from .sync import BookSync
 from .text import escaped
-from .venues._spec import Context, LinkPlan, RestBooks, Venue
+from .venues._spec import Context, LinkPlan, Polls, Request, RestBooks, Venue
 
 SAMPLE = 200
 MAX_RESYNCS = 3
@@ -56,6 +58,7 @@ class Session(Generic[N]):
         self.trades: dict[str, TradeStream[N]] = {}
         self.tickers: dict[str, TickerStream[N]] = {}
         self.books: dict[str, BookSync[N]] = {}
+        self.chains: dict[str, ChainStream] = {}
         self._streams = streams
         self._plan = plan
         self._instruments = instruments
@@ -63,10 +66,14 @@ class Session(Generic[N]):
         self._decoder = venue.decoder(Context(port=self, exact=exact, instruments=self._natives))
         self._frame = self._decoder.frame
         self._rest_books = cast(RestBooks, self._decoder)
+        self._talk = cast(Polls, self._decoder)
         self._desk = Desk(
             self._decoder, venue.pace, venue.first_data, lambda frame: self.commands.append(Send(frame)), self._gone
         )
-        self._fetches = Fetches(self._rest_books, self.commands.append)
+        tokens = count(1)
+        self._fetches = Fetches(self._book_request, self.commands.append, tokens)
+        self._polls = Fetches(self._poll_request, self.commands.append, tokens)
+        self._poll_failure = ""
         self._pulse = Pulse(venue.pace, 0)
         self._recv_ns = 0
         self._mono_ns = 0
@@ -109,6 +116,10 @@ class Session(Generic[N]):
 
     def on_reply(self, token: int, status: int, body: bytes, recv_ns: int, mono_ns: int) -> None:
         """Answer to `Fetch(token)`; one that nobody waits for any more is ignored (I8)."""
+        polled = self._polls.answered(token)
+        if polled is not None:
+            self._on_poll(polled, status, body, recv_ns, mono_ns)
+            return
         native = self._fetches.answered(token)
         sync = self.books.get(native) if native is not None else None
         if native is None or sync is None:
@@ -126,12 +137,15 @@ class Session(Generic[N]):
             self._fetches.ask(native, mono_ns)
         self.deadline = 0
 
-    def on_failure(self, token: int, mono_ns: int) -> None:
+    def on_failure(self, token: int, mono_ns: int, reason: str = "") -> None:
         """The fetch failed before an answer came; it is asked again after a growing delay (P20)."""
-        native = self._fetches.answered(token)
-        if native is not None:
-            self._fetches.ask(native, mono_ns)
-            self.deadline = 0
+        for fetches in (self._polls, self._fetches):
+            native = fetches.answered(token)
+            if native is not None:
+                fetches.ask(native, mono_ns)
+                self.deadline = 0
+                if fetches is self._polls:
+                    self._poll_failure = escaped(reason, SAMPLE)
 
     def on_pong(self) -> None:
         """A pong, or the venue's own ping: the connection lives."""
@@ -143,11 +157,11 @@ class Session(Generic[N]):
         self._mono_ns = mono_ns
         self._recv_ns = recv_ns
         soon = self._desk.tick(mono_ns, recv_ns)
-        later = self._fetches.tick(mono_ns)
+        later = [at for at in (self._fetches.tick(mono_ns), self._polls.tick(mono_ns)) if at is not None]
         self._look_alive(mono_ns)
         for sync in list(self.books.values()):
             sync.on_tick(mono_ns, recv_ns)
-        self.deadline = min(t for t in (soon, later, mono_ns + LOOK_NS) if t is not None)
+        self.deadline = min(t for t in (soon, *later, mono_ns + LOOK_NS) if t is not None)
         return len(self.commands) > before
 
     def change(self, add: Sequence[Subscription], drop: Sequence[Subscription], mono_ns: int) -> None:
@@ -158,6 +172,9 @@ class Session(Generic[N]):
             entries.append(entry)
             self._open_sink(entry)
         self._desk.add(entries)
+        if self.venue.pace.poll_s:
+            for entry in entries:
+                self._polls.ask(entry.native, mono_ns)
         leaving = [(s.channel, self._instruments[s.symbol].native) for s in drop]
         for channel, native in leaving:
             self._sinks(channel).pop(native, None)
@@ -197,6 +214,11 @@ class Session(Generic[N]):
     def refused(self, channel: Channel, native: str, reason: str) -> None:
         """See `Port`."""
         self._desk.refused((channel, native), escaped(reason, SAMPLE), self._recv_ns)
+
+    def poll(self, native: str) -> None:
+        """See `Port`."""
+        self._polls.hurry(native)
+        self.deadline = 0
 
     def unsettled(self, channel: Channel, native: str) -> None:
         """See `Port`."""
@@ -252,7 +274,12 @@ class Session(Generic[N]):
         outlet.emit(kind(venue=self.venue.name, ts_recv=self._recv_ns, seq_local=outlet.number(), **fields))
 
     def _sinks(self, channel: Channel) -> dict[str, Any]:
-        sinks: dict[str, dict[str, Any]] = {"trades": self.trades, "ticker": self.tickers, "book": self.books}
+        sinks: dict[str, dict[str, Any]] = {
+            "trades": self.trades,
+            "ticker": self.tickers,
+            "book": self.books,
+            "chain": self.chains,
+        }
         return sinks[channel]
 
     def _open_sink(self, entry: Entry) -> None:
@@ -271,6 +298,44 @@ class Session(Generic[N]):
         if entry.subscription.channel == "book":
             self._resyncs.pop(entry.native, None)
             self._fetches.forget(entry.native)
+        elif entry.subscription.channel == "chain":
+            self._polls.forget(entry.native)
+
+    def _book_request(self, native: str) -> Request:
+        return self._rest_books.book_request(native)
+
+    def _poll_request(self, native: str) -> Request:
+        return self._talk.poll(native)
+
+    def _on_poll(self, native: str, status: int, body: bytes, recv_ns: int, mono_ns: int) -> None:
+        """An answer of a polled source: a message as a frame is one."""
+        self._frames += 1
+        self._recv_ns = recv_ns
+        self._mono_ns = mono_ns
+        self.deadline = 0
+        if status != 200:
+            self.counts.control += 1
+            self._poll_failed(f"HTTP {status}: {escaped(body, 80)}" if body else f"HTTP {status}")
+        else:
+            try:
+                again = self._talk.polled(native, body, recv_ns)
+            except (ValueError, LookupError, RecursionError, ArithmeticError) as exc:
+                self._malformed(body, exc)
+                self._polls.ask(native, mono_ns)
+                return
+            self._poll_failure = ""
+            self._polls.served(native)
+            if again:
+                self._polls.ask(native, mono_ns)
+            elif self.venue.pace.poll_s:
+                self._polls.ask_at(native, mono_ns + int(self.venue.pace.poll_s * SECOND))
+            return
+        self._polls.ask(native, mono_ns)
+
+    def _poll_failed(self, reason: str) -> None:
+        if reason != self._poll_failure:
+            self._poll_failure = reason
+            self.status("error", reason)
 
     def _malformed(self, raw: bytes, exc: Exception) -> None:
         self.counts.malformed += 1
@@ -303,7 +368,7 @@ class Session(Generic[N]):
     def _look_alive(self, mono_ns: int) -> None:
         verdict, why = self._pulse.look(self._frames, mono_ns)
         if verdict == "dead":
-            self._close(why)
+            self._close(f"{why}: {self._poll_failure}" if self._poll_failure else why)
         elif verdict == "ping":
             ping = self._decoder.ping()
             self.commands.append(Send(ping) if ping is not None else Ping())

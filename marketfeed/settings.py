@@ -1,10 +1,14 @@
-"""What a user can set for a venue."""
+"""What a user can set for a venue, and the keys that the environment holds for it."""
+
+import os
+from base64 import b64encode
+from pathlib import Path
 
 from msgspec import Struct
 
 from .errors import ConfigError
 from .transport import check_url
-from .venues._spec import Endpoints, Pace
+from .venues._spec import Endpoints, Pace, Secret, Venue
 
 
 class VenueSettings(Struct, frozen=True, kw_only=True):
@@ -25,7 +29,36 @@ class VenueSettings(Struct, frozen=True, kw_only=True):
         """The endpoints to use. Raises ConfigError for a URL that may not be used."""
         chosen = Endpoints(ws=(self.ws or default.ws).rstrip("/"), rest=(self.rest or default.rest).rstrip("/"))
         for url, schemes in ((chosen.ws, ("ws", "wss")), (chosen.rest, ("http", "https"))):
+            if not url and not default.ws:
+                continue  # a source that is polled has no WebSocket
             check_url(url)
             if url.partition(":")[0] not in schemes:
                 raise ConfigError(f"{url!r} must begin with {schemes[1]}:// (or {schemes[0]}:// on loopback)")
         return chosen
+
+
+def credentials(venue: Venue) -> dict[str, str | Secret]:
+    """Headers with what the environment has for a venue that takes `user:password` (HTTP basic).
+
+    Read from MARKETFEED_<NAME>_AUTH, or from the file that MARKETFEED_<NAME>_COOKIE names, as bitcoind writes one.
+    Raises ConfigError where the venue cannot do without and there are none, or where the file cannot be read.
+    """
+    if not venue.credentials:
+        return {}
+    name = f"MARKETFEED_{venue.name.upper().replace('.', '_')}"
+    text, cookie = os.environ.get(f"{name}_AUTH", ""), os.environ.get(f"{name}_COOKIE", "")
+    if not text and cookie:
+        try:
+            text = Path(cookie).read_text("ascii").strip()
+        except (OSError, ValueError) as exc:
+            raise ConfigError(f"the file that {name}_COOKIE names cannot be read: {type(exc).__name__}") from None
+    if not text:
+        if venue.credentials == "optional":
+            return {}
+        raise ConfigError(
+            f"{venue.title} asks for a password: set {name}_AUTH to user:password in the environment, "
+            f"or {name}_COOKIE to the path of its .cookie file"
+        )
+    if ":" not in text or not text.isprintable():
+        raise ConfigError(f"{name}_AUTH must be user:password")
+    return {"Authorization": Secret("Basic " + b64encode(text.encode()).decode())}

@@ -2,70 +2,22 @@
 
 A session proves what it can on its own connection; the stream makes it public. It outlives connections, and owns
 what must outlive them: epoch and trust of a book, the trade ids already told, the public `seq`.
-Every kind of stream is here, beside what they share: the reason for its length.
 """
 
-from collections.abc import Callable, Iterator
-from itertools import count
-from typing import Any, Generic
+from collections.abc import Iterator
+from typing import Generic
 
 from msgspec import structs
 
 from .book import Book, Level
-from .events import BookDelta, BookSnapshot, BookVoid, Cause, Gap, Head, Instrument, Side, Ticker, Trade
+from .chain import ChainStream
+from .events import BookDelta, BookSnapshot, BookVoid, Cause, Instrument, Side, Ticker, Trade
 from .number import N
+from .outlet import Outlet, Stream
 from .subscriptions import Subscription
 from .trusted_book import TrustedBook
 
 MAX_HOLES = 256
-
-
-class Outlet:
-    """Where all events of a feed leave: `emit` takes one, `number()` gives the next `seq_local`."""
-
-    __slots__ = ("emit", "number")
-
-    def __init__(self, emit: Callable[[Head], None]) -> None:
-        self.emit = emit
-        self.number: Callable[[], int] = count(1).__next__
-
-
-class Stream:
-    """What all streams share. `events` counts what was told; `ts_recv` is the receive time of the last."""
-
-    __slots__ = ("_emit", "_number", "events", "subscription", "symbol", "ts_recv", "venue")
-
-    def __init__(self, subscription: Subscription, outlet: Outlet) -> None:
-        self.subscription = subscription
-        self.venue = subscription.venue
-        self.symbol = subscription.symbol
-        self.events = 0
-        self.ts_recv = 0
-        self._emit = outlet.emit
-        self._number = outlet.number
-
-    def tell(self, kind: Callable[..., Head], ts_recv: int, **fields: Any) -> None:
-        """Emit an event of this stream's market; for what is rare."""
-        self._emit(kind(venue=self.venue, symbol=self.symbol, ts_recv=ts_recv, seq_local=self._number(), **fields))
-
-    def gap(self, cause: Cause, ts_recv: int, **fields: Any) -> None:
-        """Say that something of this stream is missing."""
-        self.tell(
-            Gap, ts_recv, channel=self.subscription.channel, cause=cause, ts_from=self.ts_recv, ts_to=ts_recv, **fields
-        )
-
-    def heard(self) -> int:
-        """Grows with whatever proves that the stream flows."""
-        return self.events
-
-    def rest(self) -> None:
-        """Nobody wants this stream now: what comes after a later subscription is no continuation."""
-        self.events = 0
-
-    def lost(self, cause: Cause, ts_recv: int, detail: str = "") -> None:
-        """What feeds this stream broke off; says so if the stream had begun."""
-        if self.events:
-            self.gap(cause, ts_recv, detail=detail)
 
 
 class TradeStream(Stream, Generic[N]):
@@ -291,7 +243,12 @@ class Streams(Generic[N]):
         """The stream of a subscription."""
         stream = self._streams.get(subscription.name)
         if stream is None:
-            kinds: dict[str, type[Stream]] = {"trades": TradeStream, "ticker": TickerStream, "book": BookStream}
+            kinds: dict[str, type[Stream]] = {
+                "trades": TradeStream,
+                "ticker": TickerStream,
+                "book": BookStream,
+                "chain": ChainStream,
+            }
             stream = self._streams[subscription.name] = kinds[subscription.channel](subscription, self.outlet)
         return stream
 

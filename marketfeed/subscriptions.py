@@ -6,10 +6,11 @@ from typing import Literal, get_args
 from msgspec import Struct
 
 from .errors import ConfigError
-from .symbols import parse_name
+from .symbols import parse_coin_name, parse_name
 
-Channel = Literal["trades", "ticker", "book"]
+Channel = Literal["trades", "ticker", "book", "chain"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
+"""The last, `chain`, is of coins (`mempool:BTC`), the others are of markets (`kraken:BTC-USD`)."""
 
 
 class Subscription(Struct, frozen=True, order=True):
@@ -30,7 +31,13 @@ class Subscription(Struct, frozen=True, order=True):
 
 
 def expand(
-    names: Iterable[str], *, venue: str = "", trades: bool = False, ticker: bool = False, book: bool | int = False
+    names: Iterable[str],
+    *,
+    venue: str = "",
+    trades: bool = False,
+    ticker: bool = False,
+    book: bool | int = False,
+    chain: bool = False,
 ) -> Iterator[Subscription]:
     """The subscriptions of names as people type them and the channels asked for.
 
@@ -40,10 +47,10 @@ def expand(
     depth = 0 if isinstance(book, bool) else book
     if depth < 0:
         raise ConfigError(f"book={depth}: a depth is a positive number of levels a side")
-    asked = [c for c, wanted in zip(CHANNELS, (trades, ticker, book is not False), strict=True) if wanted]
+    asked = [c for c, wanted in zip(CHANNELS, (trades, ticker, book is not False, chain), strict=True) if wanted]
     if not asked:
-        raise ConfigError("nothing to subscribe to; ask for trades=True, ticker=True or book=True")
+        raise ConfigError("nothing to subscribe to; ask for trades=True, ticker=True, book=True or chain=True")
     for name in names:
-        at, symbol = parse_name(name, venue)
         for channel in asked:
+            at, symbol = (parse_coin_name if channel == "chain" else parse_name)(name, venue)
             yield Subscription(at, symbol, channel, depth if channel == "book" else 0)

@@ -1,10 +1,14 @@
-"""Names of markets: `BTC-USD`, derivatives `BTC-USDT-PERP` and `BTC-USD-20261225`, in text `venue:symbol:channel`."""
+"""Names of markets: `BTC-USD`, derivatives `BTC-USDT-PERP` and `BTC-USD-20261225`, in text `venue:symbol:channel`.
+
+A chain has its coin's name: `mempool:BTC`.
+"""
 
 import re
 
 from .errors import ConfigError
 
 _SYMBOL = re.compile(r"[A-Z0-9]{1,24}(-[A-Z0-9]{1,24}){1,3}")
+_COIN = re.compile(r"[A-Z0-9]{1,24}")
 _VENUE = re.compile(r"[a-z][a-z0-9_]{0,31}(\.[a-z][a-z0-9_]{0,31})?")
 MAX_NAME = 64
 
@@ -33,6 +37,18 @@ def parse_name(text: str, venue: str = "") -> tuple[str, str]:
     if not _VENUE.fullmatch(head.lower()):
         raise ConfigError(f"{head[:MAX_NAME]!r} is not a venue's name")
     return head.lower(), parse_symbol(tail)
+
+
+def parse_coin_name(text: str, venue: str = "") -> tuple[str, str]:
+    """(source, coin) of `mempool:BTC`, a stream of the channel "chain"; a name without a source gets `venue`.
+
+    Raises ConfigError where the text is no such name.
+    """
+    head, colon, tail = text.strip().partition(":")
+    source, coin = (head.lower(), tail.upper()) if colon else (venue, head.upper())
+    if not (_VENUE.fullmatch(source) and text.isascii() and _COIN.fullmatch(coin)):
+        raise ConfigError(f"{text[:MAX_NAME]!r} is not a coin's chain; write SOURCE:COIN, as in mempool:BTC")
+    return source, coin
 
 
 def canonical(base: str, quote: str) -> str:

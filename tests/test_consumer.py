@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from marketfeed.consumer import EVENT_BYTES, LEVEL_BYTES, MAX_BYTES, Consumer
 from marketfeed.errors import ConfigError, ConsumerTooSlow
 from marketfeed.events import BookDelta, BookSnapshot, BookVoid, Gap, Head, Lagged, Ticker, Trade
-from marketfeed.streams import Outlet
+from marketfeed.outlet import Outlet
 
 from .virtual import cancelled, settle, virtual
 

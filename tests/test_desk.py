@@ -12,8 +12,9 @@ from msgspec import structs
 
 from marketfeed.desk import RETRY_S, Desk, Entry
 from marketfeed.events import Head, Recovered, Refused, Stale, Subscribed
+from marketfeed.outlet import Outlet
 from marketfeed.pace import SECOND
-from marketfeed.streams import Outlet, Streams
+from marketfeed.streams import Streams
 from marketfeed.subscriptions import Channel, Subscription
 
 from .toy import PACE, Decoder, subscription

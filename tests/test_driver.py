@@ -11,10 +11,11 @@ import pytest
 from marketfeed.driver import SLOW_RETRY_NS, Driver, Edge
 from marketfeed.errors import TransportError
 from marketfeed.events import BookDelta, BookSnapshot, Connected, Disconnected, Gap, Head, Trade
+from marketfeed.outlet import Outlet
 from marketfeed.pace import Budget
 from marketfeed.rest import Reply
 from marketfeed.session import Session
-from marketfeed.streams import Outlet, Streams
+from marketfeed.streams import Streams
 from marketfeed.subscriptions import Subscription
 from marketfeed.transports.fake import FakeLink
 from marketfeed.venues._spec import Pace

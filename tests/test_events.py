@@ -12,6 +12,7 @@ from msgspec import structs
 
 from marketfeed import events
 from marketfeed.events import (
+    CHAIN_TYPES,
     EVENT_TYPES,
     LIFE_TYPES,
     MARKET_TYPES,
@@ -38,6 +39,9 @@ KINDS = [
     "book_snapshot",
     "book_delta",
     "instrument",
+    "block",
+    "network_stats",
+    "mining_profit",
     "connected",
     "disconnected",
     "subscribed",
@@ -65,7 +69,7 @@ def test_the_lists_hold_every_event_of_the_module() -> None:
     made_here = {t for t in vars(events).values() if isinstance(t, type) and issubclass(t, Head)} - {Head}
     assert set(EVENT_TYPES) == made_here
     assert set(get_args(LifeEvent)) == set(LIFE_TYPES)
-    assert set(EVENT_TYPES) == {*MARKET_TYPES, Instrument, *LIFE_TYPES}
+    assert set(EVENT_TYPES) == {*MARKET_TYPES, Instrument, *CHAIN_TYPES, *LIFE_TYPES}
 
 
 @pytest.mark.parametrize("event", EVENT_TYPES, ids=lambda t: t.__name__)

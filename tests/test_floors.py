@@ -18,9 +18,12 @@ PACKAGE = ROOT / "marketfeed"
 FLOORS: list[set[str]] = [
     {"errors", "number", "symbols", "subscriptions", "events", "text", "counts"},
     {"venues"},
-    {"book", "trusted_book", "sync", "streams", "pace", "commands", "desk", "fetches", "pulse", "session"},
+    {
+        *("book", "trusted_book", "sync", "outlet", "streams", "chain", "mining"),
+        *("pace", "commands", "desk", "fetches", "pulse", "session"),
+    },
     {"clock", "transport", "transports", "rest", "driver"},
-    {"catalogue", "settings", "consumer", "hub", "listing", "runner", "feed"},
+    {"catalogue", "settings", "consumer", "hub", "listing", "runner", "miner", "feed", "loop"},
     {"recording", "sim", "schema", "cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

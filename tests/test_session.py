@@ -927,7 +927,7 @@ def test_P28_kraken_a_bad_snapshot_before_its_ack_is_recovered_from() -> None:
 # What every venue must declare
 
 
-@pytest.mark.parametrize("name", catalogue.names())
+@pytest.mark.parametrize("name", catalogue.markets())
 def test_D7_every_venue_declares_how_its_books_are_proven(name: str) -> None:
     rule = catalogue.venue(name).book
     assert rule.numbered or rule.checksum is not None or rule.scope == "link"

@@ -12,7 +12,8 @@ from msgspec import structs
 from marketfeed.book import Book
 from marketfeed.errors import BookNotTrusted
 from marketfeed.events import BookDelta, BookSnapshot, BookVoid, Gap, Head, Instrument, Ticker, Trade
-from marketfeed.streams import MAX_HOLES, BookStream, Outlet, Stream, Streams, TickerStream, TradeStream
+from marketfeed.outlet import Outlet, Stream
+from marketfeed.streams import MAX_HOLES, BookStream, Streams, TickerStream, TradeStream
 from marketfeed.subscriptions import Channel, Subscription
 
 

@@ -8,7 +8,7 @@ from marketfeed.subscriptions import CHANNELS, Subscription, expand
 
 def test_a_stream_is_named_without_its_depth() -> None:
     assert Subscription("kraken", "BTC-USD", "book", 10).name == "kraken:BTC-USD:book"
-    assert CHANNELS == ("trades", "ticker", "book")
+    assert CHANNELS == ("trades", "ticker", "book", "chain")
 
 
 def test_names_and_channels_multiply() -> None:

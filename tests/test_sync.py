@@ -18,7 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from marketfeed import sync as sync_module
 from marketfeed.counts import Counts
 from marketfeed.events import BookDelta, BookSnapshot, BookVoid, Gap, Head
-from marketfeed.streams import BookStream, Outlet
+from marketfeed.outlet import Outlet
+from marketfeed.streams import BookStream
 from marketfeed.subscriptions import Subscription
 from marketfeed.sync import LEVEL_BYTES, MAX_BUFFERED, MAX_CROSSED_NS, MAX_OLD, BookSync
 from marketfeed.trusted_book import TrustedBook

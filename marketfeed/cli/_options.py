@@ -65,7 +65,7 @@ def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:
 def _venue_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     from .. import catalogue  # noqa: PLC0415 # only for completion
 
-    return [name for name in [*catalogue.names(), "all"] if name.startswith(incomplete)]
+    return [name for name in [*catalogue.markets(), "all"] if name.startswith(incomplete)]
 
 
 VENUE = click.option(

@@ -58,7 +58,7 @@ def choose(
 
 def _venues(given: Sequence[str]) -> list[str]:
     if "all" in given:
-        return catalogue.names()
+        return catalogue.markets()
     asked = list(dict.fromkeys(name.lower() for name in given)) or [catalogue.DEFAULT_VENUE]
     for name in asked:
         catalogue.venue(name)

@@ -19,23 +19,31 @@ def command(as_json: bool) -> int:
     import orjson  # noqa: PLC0415 # heavy
 
     from .. import catalogue  # noqa: PLC0415 # heavy
-    from ..subscriptions import CHANNELS  # noqa: PLC0415 # heavy
     from ._table import table  # noqa: PLC0415 # heavy
 
     rows = []
     for name in catalogue.names():
         venue = catalogue.venue(name)
         rule = venue.book
-        proof = "checksum" if rule.checksum else "link numbers" if rule.scope == "link" else "numbers"
+        proof = (
+            ""
+            if venue.coins
+            else "checksum"
+            if rule.checksum
+            else "link numbers"
+            if rule.scope == "link"
+            else "numbers"
+        )
         rows.append(
             {
                 "name": name,
                 "title": venue.title,
-                "channels": list(CHANNELS),
+                "channels": list(venue.channels),
                 "book_proof": proof,
                 "depths": list(rule.depths),
                 "ws": venue.endpoints.ws,
                 "rest": venue.endpoints.rest,
+                "coins": list(venue.coins),
                 "default": name == catalogue.DEFAULT_VENUE,
             }
         )

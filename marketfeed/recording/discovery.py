@@ -14,6 +14,7 @@ from ..errors import RecordingError
 from ..events import Instrument
 from ..subscriptions import CHANNELS, Channel, Subscription
 from ..symbols import canonical
+from ..transport import is_loopback
 from ..venues._spec import Context, Decoder, Venue
 from .raw import Line
 
@@ -46,6 +47,7 @@ class _Listener:
     def __init__(self) -> None:
         self.sinks: dict[Channel, _Heard] = {channel: _Heard() for channel in CHANNELS}
         self.trades, self.tickers, self.books = self.sinks["trades"], self.sinks["ticker"], self.sinks["book"]
+        self.chains = self.sinks["chain"]
         self.depths: dict[str, int] = {}
         self.counts = Counts()
 
@@ -54,6 +56,9 @@ class _Listener:
         self.sinks[channel].get(native)
         if depth:
             self.depths[native] = depth
+
+    def poll(self, native: str) -> None:
+        """Nothing to note."""
 
     def refused(self, channel: Channel, native: str, reason: str) -> None:
         """Nothing to note."""
@@ -97,7 +102,8 @@ def venue_of(lines: Iterable[Line]) -> Venue:
     for name in catalogue.names():
         venue = catalogue.venue(name)
         for url in (venue.endpoints.ws, venue.endpoints.rest):
-            hosts[_site(url)] = venue
+            if not is_loopback(urlsplit(url).hostname or ""):  # a node of one's own: many coins have one
+                hosts[_site(url)] = venue
     for line in lines:
         found = hosts.get(_site(line.url)) if line.url else None
         if found:

@@ -14,8 +14,9 @@ from .. import catalogue
 from ..commands import Fetch
 from ..counts import Counts
 from ..events import BookDelta, BookSnapshot, BookVoid, Gap, Head, kind
+from ..outlet import Outlet
 from ..session import Session
-from ..streams import Outlet, Streams
+from ..streams import Streams
 from ..subscriptions import Subscription
 from ..trusted_book import TrustedBook
 from ..venues._spec import LinkPlan, Venue

@@ -8,21 +8,31 @@
 Prices are made up; nothing here is chosen unless asked for.
 """
 
+from .bitcoind import AUTH as BITCOIND_AUTH
 from .capture import CaptureSource
+from .chain import SimChain
+from .chain_block import ChainStep, SimBlock
 from .faults import Faults
 from .oracle import Oracle, level_hash
 from .plant import Plant, Simulator
 from .playback import CapturePlant, serve_capture
 from .server import Endpoint
+from .sources import ChainSettings, Sources
 
 __all__ = [
+    "BITCOIND_AUTH",
     "CapturePlant",
     "CaptureSource",
+    "ChainSettings",
+    "ChainStep",
     "Endpoint",
     "Faults",
     "Oracle",
     "Plant",
+    "SimBlock",
+    "SimChain",
     "Simulator",
+    "Sources",
     "level_hash",
     "serve_capture",
 ]

@@ -3,6 +3,7 @@
     drop=0.1%,dup=0.1%,reorder=0.05%,corrupt=0.1%,checksum=0.1%,cut=0.01%   a chance per data frame
     stall@30s,cut@45s                                                      once, so long after the start
     late_snapshot=2s,no_snapshot=3,refuse=ETH-USD,http429=3,retry_after=2   conduct of the venue
+    mempool:lag=3,bitcoind:down@30s,bitcoind:well@60s    conduct of a source of the chain: see `conduct`
 
 A dropped frame has used its sequence number: that is what makes the hole.
 """
@@ -18,6 +19,8 @@ from typing import NamedTuple
 import msgspec
 
 from marketfeed.errors import ConfigError
+
+from .conduct import Deed
 
 RATES = ("drop", "dup", "reorder", "corrupt", "checksum", "cut")
 """Kinds that happen by chance to a data frame; each can also happen once, by script."""
@@ -59,6 +62,8 @@ class Faults(msgspec.Struct, frozen=True):
     """How many REST requests are answered 429."""
     retry_after: float = 1.0
     """Seconds that those replies ask for."""
+    conduct: tuple[Deed, ...] = ()
+    """How sources of the chain misbehave, and when."""
 
     @classmethod
     def parse(cls, text: str) -> Faults:
@@ -66,7 +71,11 @@ class Faults(msgspec.Struct, frozen=True):
         values: dict[str, object] = {}
         script: list[Scripted] = []
         refuse: list[str] = []
+        conduct: list[Deed] = []
         for part in filter(None, (piece.strip() for piece in text.split(","))):
+            if ":" in part:
+                conduct.append(Deed.parse(part))
+                continue
             name, sign, value = part.partition("@" if "@" in part.partition("=")[0] else "=")
             name, value = name.strip(), value.strip()
             if name not in KNOWN:
@@ -79,7 +88,7 @@ class Faults(msgspec.Struct, frozen=True):
                 refuse.append(_symbol(part, value))
             else:
                 values[name] = _value(part, name, value)
-        return cls(script=tuple(script), refuse=tuple(refuse), **values)  # type: ignore[arg-type]
+        return cls(script=tuple(script), refuse=tuple(refuse), conduct=tuple(conduct), **values)  # type: ignore[arg-type]
 
     @property
     def rates(self) -> dict[str, float]:

@@ -19,6 +19,7 @@ from .kraken import Kraken
 from .market import Market
 from .oracle import Oracle
 from .server import Endpoint, VenueServer
+from .sources import SOURCES, ChainSettings, Sources
 from .wire import Dialect, Now
 
 DIALECTS: dict[str, type[Dialect]] = {one.NAME: one for one in (Kraken, Binance, Coinbase)}
@@ -108,7 +109,11 @@ class Plant:
                 for link in list(server.links):
                     if not link.full:
                         link.offer(link.conversation.on_tick(self.now()), timed=True)
+            await self._on_beat(loop.time() - start)
             await asyncio.sleep(BEAT_S)
+
+    async def _on_beat(self, elapsed_s: float) -> None:
+        """What else is due, so long after the start."""
 
     def _happen(self, fault: Scripted) -> None:
         for venue in self._servers:
@@ -124,6 +129,8 @@ class Simulator(Plant):
     `rate` is market steps a second for every symbol; None means that nothing moves until `step()`, and
     then the same seed and the same steps give the same frames. `symbols` limits what is listed, `ports`
     fixes a venue's port, `clock` gives Unix ns. Raises `ConfigError` for names and faults unknown.
+
+    `mempool` and `bitcoind` among the venues tell one simulated chain: `chain` sets it, `.chain` moves it.
     """
 
     def __init__(
@@ -135,6 +142,7 @@ class Simulator(Plant):
         rate: float | None = 50.0,
         symbols: Iterable[str] | None = None,
         ports: Mapping[str, int] | None = None,
+        chain: ChainSettings | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         super().__init__(faults, clock)
@@ -144,10 +152,31 @@ class Simulator(Plant):
         self._ports = ports or {}
         self._markets: dict[str, dict[str, Market]] = {}
         wanted = None if symbols is None else set(symbols)
+        sources = []
         for venue in venues:
-            if venue not in DIALECTS:
-                raise ConfigError(f"no simulated venue is called {venue!r}; there are {', '.join(DIALECTS)}")
-            self._add(venue, seed, wanted)
+            if venue in SOURCES:
+                sources.append(venue)
+            elif venue in DIALECTS:
+                self._add(venue, seed, wanted)
+            else:
+                known = ", ".join((*DIALECTS, *SOURCES))
+                raise ConfigError(f"no simulated venue is called {venue!r}; there are {known}")
+        self._sources: Sources | None = None
+        if sources:
+            self._sources = Sources(
+                sources,
+                chain or ChainSettings(),
+                seed=seed,
+                faults=self.faults,
+                injected=self.injected,
+                breaches=self.breaches,
+                now=self.now,
+                start_ns=clock(),
+                by_hand=rate is None,
+            )
+            self._servers |= self._sources.servers
+        elif chain is not None or self.faults.conduct:
+            raise ConfigError(f"a chain needs a source that tells it: {' or '.join(SOURCES)}")
 
     def _add(self, venue: str, seed: int, wanted: set[str] | None) -> None:
         kind = DIALECTS[venue]
@@ -181,12 +210,24 @@ class Simulator(Plant):
             self._tasks.append(asyncio.create_task(self._run(self._rate)))
         return self
 
+    @property
+    def chain(self) -> Sources:
+        """The simulated chain, where the plant has one; raises `ConfigError` where it has none."""
+        if self._sources is None:
+            raise ConfigError(f"this plant has no chain: start it with {' or '.join(SOURCES)}")
+        return self._sources
+
+    async def _on_beat(self, elapsed_s: float) -> None:
+        if self._sources is not None:
+            await self._sources.beat(elapsed_s)
+
     def oracle(self, venue: str, symbol: str) -> Oracle:
         """The true book of a symbol; an alias has the oracle of what it shows. `ConfigError` where it is not listed."""
         self._server(venue)
-        market = self._markets[venue].get(symbol)
+        listed = self._markets.get(venue, {})
+        market = listed.get(symbol)
         if market is None:
-            raise ConfigError(f"the simulated {venue} has no {symbol}; it lists {', '.join(self._markets[venue])}")
+            raise ConfigError(f"the simulated {venue} has no {symbol}; it lists {', '.join(listed) or 'no markets'}")
         alias = market.instrument.alias
         return market.oracle if alias is None else self._markets[venue][alias].oracle
 

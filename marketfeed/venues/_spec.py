@@ -1,4 +1,6 @@
-"""What a venue declares, and what its decoder may call. The whole interface between a venue's file and the rest.
+"""What a venue declares, and what its decoder may call.
+
+The whole interface between a venue's file and the rest is here: the reason for its length.
 
 A venue's file holds one `Venue` record named `VENUE`. Floor 2 runs it without knowing its name.
 """
@@ -76,6 +78,8 @@ class Pace(Struct, frozen=True, kw_only=True):
     first_data_s: float = 10.0
     max_message: int = 16 * 2**20
     """Bytes of the largest frame taken."""
+    poll_s: float = 0.0
+    """Between two polls of a stream, for sources that are asked over REST."""
 
 
 class BookRule(Struct, frozen=True, kw_only=True):
@@ -105,7 +109,7 @@ class BookRule(Struct, frozen=True, kw_only=True):
 
 
 class LinkPlan(Struct, frozen=True):
-    """One connection to make: its URL and what to ask for on it."""
+    """One connection to make: its URL and what to ask for on it. Without a URL it is a polling link: REST alone."""
 
     url: str
     subscriptions: tuple[Subscription, ...]
@@ -171,6 +175,56 @@ class BookSink(Protocol[N_contra]):
         """Changes numbered `first` to `last` (0, 0 where the venue does not number), to apply in order."""
 
 
+class ChainBlock(Struct, frozen=True, kw_only=True):
+    """A block as a source knows it; fields as in `events.Block`, `time_s` from its header, Unix seconds."""
+
+    height: int
+    hash: str
+    prev_hash: str = ""
+    time_s: int
+    difficulty: float | None = None
+    """Not needed where there are `bits`."""
+    bits: int | None = None
+    subsidy: int | None = None
+    fees: int | None = None
+
+
+class ChainSink(Protocol):
+    """Where a decoder puts what it hears of a coin's chain. Raises ValueError for what no chain can be."""
+
+    @property
+    def tip(self) -> int:
+        """Height of the best block told, 0 before the first."""
+
+    def blocks(self, blocks: Sequence[ChainBlock], ts_recv: int) -> None:
+        """The end of the best chain as the source knows it: one block or several that follow each other, best last.
+
+        Those known are passed over, others are told; of the very first only the best is told, the rest is history.
+        """
+
+    def network(
+        self,
+        ts_recv: int,
+        *,
+        height: int | None = None,
+        difficulty: float | None = None,
+        bits: int | None = None,
+        hashrate: float | None = None,
+        hashrate_blocks: int = 0,
+        fees: float | None = None,
+        fees_blocks: int = 0,
+        epoch_start_s: int | None = None,
+        retarget_change: float | None = None,
+        retarget_ts: int | None = None,
+    ) -> None:
+        """What the source says of the next block; what it does not say keeps its value.
+
+        `height` is the best block's, for sources that tell no blocks. `fees` are base units a block on average over
+        `fees_blocks`, before a share that miners do not get. `epoch_start_s` is the time of the epoch's first block,
+        `retarget_change` percent, `retarget_ts` Unix nanoseconds.
+        """
+
+
 class Proof(Struct, frozen=True, gc=False):
     """A venue's checksum and the texts of the levels that came with it, in the order of the levels."""
 
@@ -193,6 +247,13 @@ class Port(Protocol[N_contra]):
     @property
     def books(self) -> Mapping[str, BookSink[N_contra]]:
         """Sinks of books."""
+
+    @property
+    def chains(self) -> Mapping[str, ChainSink]:
+        """Sinks of chains."""
+
+    def poll(self, native: str) -> None:
+        """Have `Polls.poll` of this stream called now, and not only when it is due."""
 
     def accepted(self, channel: Channel, native: str, depth: int = 0) -> None:
         """The venue acknowledged a subscription; `depth` where it says which depth of a book it serves."""
@@ -267,12 +328,36 @@ class RestBooks(Protocol):
         """Hand a REST snapshot to the book's sink. Raises ValueError where it is none."""
 
 
+class Polls(Protocol):
+    """What a decoder has besides where it asks over REST: on a link without URL every `Pace.poll_s`, or on `Port.poll`.
+
+    One call of a stream is open at a time; a failed one is made again after a growing delay.
+    """
+
+    def poll(self, native: str) -> Request:
+        """The next call of the conversation about a stream."""
+
+    def polled(self, native: str, body: bytes, recv_ns: int) -> bool:
+        """Its answer (HTTP 200); returns whether `poll` is to be called again at once.
+
+        Raises ValueError where it is none.
+        """
+
+
 class Context(Struct, Generic[N], frozen=True):
     """What a decoder is made with: its port, the number type, instruments by native name."""
 
     port: Port[N]
     exact: bool
     instruments: Mapping[str, Instrument[N]]
+
+
+def _no_requests(symbols: Sequence[str]) -> list[Request]:
+    return []
+
+
+def _no_instruments(body: bytes) -> list[Instrument[Decimal]]:
+    return []
 
 
 class Venue(Struct, frozen=True, kw_only=True):
@@ -282,12 +367,17 @@ class Venue(Struct, frozen=True, kw_only=True):
     title: str
     endpoints: Endpoints
     pace: Pace
-    book: BookRule
+    book: BookRule = BookRule(snapshot="stream")
     decoder: Callable[[Context[Any]], Decoder]
     plan: Callable[[Endpoints, Sequence[Subscription], Pace], list[LinkPlan]]
-    instruments_requests: Callable[[Sequence[str]], list[Request]]
+    instruments_requests: Callable[[Sequence[str]], list[Request]] = _no_requests
     """Requests that list the instruments for these canonical symbols; the last one lists all."""
-    instruments: Callable[[bytes], list[Instrument[Decimal]]]
+    instruments: Callable[[bytes], list[Instrument[Decimal]]] = _no_instruments
     """Instruments in a reply, sizes and steps as Decimal. Raises ValueError where it is not a list of them."""
+    channels: tuple[Channel, ...] = ("trades", "ticker", "book")
+    coins: tuple[str, ...] = ()
+    """Coins whose chains it tells, for a chain source; such a venue has the channel "chain" and no instruments."""
+    credentials: Literal["", "optional", "required"] = ""
+    """Whether it takes `user:password` (HTTP basic) from the environment; see `settings.credentials`."""
     first_data: frozenset[str] = frozenset()
     """Channels whose first data comes at once (a snapshot): its absence is a fault, not a quiet market."""

@@ -11,8 +11,9 @@ import pytest
 from marketfeed.commands import Close, Command, Fetch, Send
 from marketfeed.counts import Counts
 from marketfeed.events import Head, Instrument, encode_json
+from marketfeed.outlet import Outlet
 from marketfeed.session import Session
-from marketfeed.streams import Outlet, Streams
+from marketfeed.streams import Streams
 from marketfeed.subscriptions import CHANNELS, Channel, Subscription
 from marketfeed.venues._spec import Venue
 
@@ -31,7 +32,7 @@ class Talk:
         self,
         venue: Venue,
         *names: str,
-        channels: Sequence[Channel] = CHANNELS,
+        channels: Sequence[Channel] = CHANNELS[:3],
         native: Callable[[str], str] = str,
         depth: int = 0,
         exact: bool = False,

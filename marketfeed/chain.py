@@ -1,0 +1,290 @@
+"""`ChainStream`: a coin's chain as one source tells it: each block once, reorgs and holes told, network figures kept.
+
+Formulas are those of `mining`. A source proves little: what no chain can be is refused (ValueError), and what two
+sources say is compared where they are joined.
+"""
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from math import isfinite
+from typing import Any
+
+from msgspec import Struct, structs
+
+from .events import Block, NetworkStats
+from .mining.coins import Coin, coin
+from .mining.compact import difficulty_from_bits
+from .mining.economics import network_hashrate
+from .mining.retarget import EPOCH, forecast, next_bits
+from .outlet import Outlet, Stream
+from .pace import SECOND
+from .subscriptions import Subscription
+from .venues._spec import ChainBlock
+
+KEPT = 300
+"""Heights remembered below the tip: what is older is history, and no reorg goes there."""
+FEE_BLOCKS = 144
+REST_NS = 60 * SECOND
+"""Between two events where nothing but estimates moved."""
+MAX_AHEAD_S = 4 * 3600
+"""A header's time may be two hours ahead of honest clocks; and ours may be wrong too."""
+EARLIEST_S = 1_231_006_505
+"""The first block of the first chain."""
+_HASH = re.compile(r"[0-9a-f]{8,128}")
+
+
+class Epoch(Struct, frozen=True):
+    """The epoch's first height, and the time its span is measured from (Unix seconds); `exact` where that is sure."""
+
+    first: int = -1
+    start_s: int = 0
+    exact: bool = False
+
+
+class ChainStream(Stream):
+    """See the module's docstring, and `ChainSink` for what a decoder calls."""
+
+    __slots__ = ("_coin", "_epoch", "_heard", "_said", "_stats", "_told", "duplicates", "tip")
+
+    def __init__(self, subscription: Subscription, outlet: Outlet) -> None:
+        super().__init__(subscription, outlet)
+        self.tip = 0
+        self.duplicates = 0
+        self._coin: Coin = coin(subscription.symbol)
+        self._told: dict[int, ChainBlock] = {}
+        self._said: dict[str, Any] = {}
+        """What the source says of the next block, as in `network`."""
+        self._epoch = Epoch()
+        self._stats: NetworkStats | None = None
+        self._heard = 0
+
+    def heard(self) -> int:
+        """See `Stream.heard`; a chain without a new block is heard too."""
+        return self._heard
+
+    def lost(self, cause: Any, ts_recv: int, detail: str = "") -> None:
+        """See `Stream.lost`; nothing is missing yet: blocks that are, show by their heights."""
+
+    def rest(self) -> None:
+        """See `Stream.rest`."""
+        super().rest()
+        self.tip = 0
+        self._told.clear()
+        self._said.clear()
+        self._epoch = Epoch()
+        self._stats = None
+
+    def blocks(self, blocks: Sequence[ChainBlock], ts_recv: int) -> None:
+        """See `ChainSink`."""
+        for block in blocks:
+            self._check(block, ts_recv)
+        if any(b.height != a.height + 1 for a, b in pairwise(blocks)):
+            raise ValueError("blocks do not follow each other")
+        if any(b.prev_hash not in ("", a.hash) for a, b in pairwise(blocks)):
+            raise ValueError("blocks do not build on each other")
+        self._heard += 1
+        if not self.tip:
+            self._told = {b.height: b for b in blocks[:-1]}
+            blocks = blocks[-1:]
+        known = self._told
+        lowest = min(known, default=0)
+        fresh = [b for b in blocks if b.height >= lowest and (b.height not in known or known[b.height].hash != b.hash)]
+        missed = self._missed(blocks)
+        for block in fresh:
+            if block in missed:
+                known[block.height] = block
+                self._tell_block(block, 0, ts_recv)
+            else:
+                self._take(block, ts_recv)
+        known |= {b.height: b for b in blocks if b.height < lowest}
+        if not fresh:
+            self.duplicates += 1
+            return
+        for height in sorted(self._told)[:-KEPT]:
+            del self._told[height]
+        self._tell_stats(ts_recv)
+
+    def network(
+        self, ts_recv: int, *, height: int | None = None, epoch_start_s: int | None = None, **said: Any
+    ) -> None:
+        """See `ChainSink`."""
+        given = {name: value for name, value in said.items() if value is not None}
+        if "bits" in given:
+            given["difficulty"] = difficulty_from_bits(given["bits"])
+        for name in ("difficulty", "hashrate"):
+            if name in given and not (isfinite(given[name]) and given[name] > 0):
+                raise ValueError(f"{name} {given[name]!r} is not a positive number")
+        if "fees" in given and not (isfinite(given["fees"]) and given["fees"] >= 0):
+            raise ValueError(f"fees {given['fees']!r} are not a number")
+        if "difficulty" in given:
+            self._check_step(given["difficulty"])
+        if height is not None and not 0 < height < 2**53:
+            raise ValueError(f"height {height} is none")
+        self._heard += 1
+        if height is not None and not self._told and height != self.tip:
+            self.tip = height  # of a source that tells no blocks
+        if epoch_start_s is not None and self.tip:
+            first = self.tip - self.tip % EPOCH
+            if self._epoch.first != first:  # Litecoin measures from a block earlier, which nobody tells
+                self._epoch = Epoch(first, epoch_start_s, exact=self._coin.retarget == "btc")
+        self._said.update(given)
+        self._tell_stats(ts_recv)
+
+    def _check(self, block: ChainBlock, ts_recv: int) -> None:
+        name = f"block {block.height}"
+        if not 0 < block.height < 2**53 or not _HASH.fullmatch(block.hash):
+            raise ValueError(f"{name} has a height or a hash that no block has")
+        if block.time_s < EARLIEST_S or (ts_recv and block.time_s > ts_recv // SECOND + MAX_AHEAD_S):
+            raise ValueError(f"{name} has an absurd time: {block.time_s} s")
+        if (block.subsidy or 0) < 0 or (block.fees or 0) < 0:
+            raise ValueError(f"{name} pays a negative amount")
+        difficulty = _difficulty(block)
+        if not (isfinite(difficulty) and difficulty > 0):
+            raise ValueError(f"{name} has difficulty {difficulty!r}, which is not a positive number")
+        if block.bits is not None and block.difficulty is not None and abs(block.difficulty / difficulty - 1) > 1e-9:
+            raise ValueError(f"{name} has difficulty {block.difficulty!r}, and its bits say {difficulty!r}")
+        if abs(block.height - self.tip) < EPOCH:
+            self._check_step(difficulty)
+
+    def _check_step(self, difficulty: float) -> None:
+        """A chain with epochs never moves more than fourfold."""
+        known = self._stats
+        if self._coin.retarget and known and not 1 / 4.001 < difficulty / known.difficulty < 4.001:
+            raise ValueError(f"difficulty {difficulty!r} is over four times away from {known.difficulty!r}")
+
+    def _missed(self, blocks: Sequence[ChainBlock]) -> list[ChainBlock]:
+        """Of blocks that follow each other, those that fill a hole below one that is known."""
+        found: list[ChainBlock] = []
+        parent = ""  # of the block above, where that is on the chain as it is known
+        for block in reversed(blocks):
+            known, above = self._told.get(block.height), self._told.get(block.height + 1)
+            belongs = block.hash == (above.prev_hash if above else parent)
+            if known is None and belongs:
+                found.append(block)
+            parent = block.prev_hash if belongs or (known is not None and known.hash == block.hash) else ""
+        return found
+
+    def _take(self, block: ChainBlock, ts_recv: int) -> None:
+        orphans = self._leave(block, ts_recv) if self.tip else 0
+        self._told[block.height] = block
+        self.tip = block.height
+        for name in ("difficulty", "bits", "retarget_change", "retarget_ts"):
+            self._said.pop(name, None)
+        if block.height % EPOCH == 0:
+            start = block if self._coin.retarget == "btc" else self._told.get(block.height - 1)
+            self._epoch = Epoch(block.height, (start or block).time_s, exact=start is not None)
+        self._tell_block(block, orphans, ts_recv)
+
+    def _leave(self, block: ChainBlock, ts_recv: int) -> int:
+        """Forget what this block replaces, tell what is missing before it; returns the number of orphans."""
+        last = min(block.height - 1, self.tip)
+        below = self._told.get(block.height - 1)
+        if below is not None and block.prev_hash not in ("", below.hash):
+            last = block.height - 2  # its parent was replaced too, by one that has not been told
+        orphans = self.tip - last
+        for height in [h for h in self._told if h > last]:
+            del self._told[height]
+        if block.height > last + 1:
+            self.gap("blocks", ts_recv, from_seq=last + 1, to_seq=block.height - 1)
+        return orphans
+
+    def _tell_block(self, block: ChainBlock, orphans: int, ts_recv: int) -> None:
+        self.ts_recv = ts_recv
+        self.events += 1
+        self.tell(
+            Block,
+            ts_recv,
+            ts_event=block.time_s * SECOND,
+            height=block.height,
+            hash=block.hash,
+            prev_hash=block.prev_hash,
+            difficulty=_difficulty(block),
+            bits=block.bits,
+            subsidy=block.subsidy,
+            fees=block.fees,
+            orphans=orphans,
+        )
+
+    def _tell_stats(self, ts_recv: int) -> None:
+        stats = self._measure(ts_recv)
+        if stats is None:
+            return
+        known = self._stats
+        if known is not None and ts_recv - known.ts_recv < REST_NS:
+            same = {n: getattr(known, n) for n in ("hashrate", "hashrate_blocks", "ts_recv")}
+            if known.retarget_change is not None:
+                same |= {"retarget_change": known.retarget_change, "retarget_ts": known.retarget_ts}
+            if structs.replace(stats, **same) == known:
+                return
+        self._stats = stats
+        self.events += 1
+        self.ts_recv = ts_recv
+        self._emit(structs.replace(stats, seq_local=self._number()))
+
+    def _measure(self, ts_recv: int) -> NetworkStats | None:
+        said, chain, tip = self._said, self._coin, self.tip
+        block = self._told.get(tip)
+        bits = said.get("bits", block.bits if block else None)
+        exact = self._locked_in()
+        difficulty = said.get("difficulty", _difficulty(block) if block else None)
+        if exact is not None and "bits" not in said:
+            bits, difficulty = exact, difficulty_from_bits(exact)
+        if difficulty is None or not tip:
+            return None
+        change = chain.next_subsidy_change(tip)
+        fees, fees_blocks = self._fees()
+        return NetworkStats(
+            venue=self.venue,
+            symbol=self.symbol,
+            ts_recv=ts_recv,
+            height=tip,
+            difficulty=difficulty,
+            bits=bits,
+            hashrate=said.get("hashrate") or network_hashrate(chain, difficulty),
+            hashrate_blocks=said.get("hashrate_blocks", 0) if "hashrate" in said else 0,
+            reward=chain.miner_subsidy(tip + 1),
+            fees=None if fees is None else fees * chain.miner_fee_share,
+            fees_blocks=fees_blocks,
+            epoch_blocks=tip % EPOCH + 1 if chain.retarget else None,
+            retarget_height=tip - tip % EPOCH + EPOCH if chain.retarget else None,
+            next_bits=exact,
+            subsidy_height=change[0] if change else None,
+            next_subsidy=change[1] if change else None,
+            **self._forecast(ts_recv),
+        )
+
+    def _fees(self) -> tuple[float | None, int]:
+        """Mean fees a block over the last 144: of those known, the rest as the source says."""
+        known = [b.fees for h, b in self._told.items() if b.fees is not None and h > self.tip - FEE_BLOCKS]
+        said = self._said.get("fees")
+        if said is None:
+            return (sum(known) / len(known), len(known)) if known else (None, 0)
+        return (sum(known) + (FEE_BLOCKS - len(known)) * said) / FEE_BLOCKS, FEE_BLOCKS
+
+    def _locked_in(self) -> int | None:
+        """The next epoch's bits, once its last block but none of it is there."""
+        block, epoch = self._told.get(self.tip), self._epoch
+        if not self._coin.retarget or block is None or block.bits is None or self.tip % EPOCH != EPOCH - 1:
+            return None
+        if not epoch.exact or epoch.first != self.tip - EPOCH + 1:
+            return None
+        return next_bits(self._coin, block.bits, epoch.start_s, block.time_s)
+
+    def _forecast(self, ts_recv: int) -> dict[str, Any]:
+        said, tip, epoch = self._said, self.tip, self._epoch
+        if "retarget_change" in said:
+            return {"retarget_change": said["retarget_change"], "retarget_ts": said.get("retarget_ts")}
+        block = self._told.get(tip)
+        if not self._coin.retarget or epoch.first != tip - tip % EPOCH or block is None:
+            return {}
+        seen = forecast(self._coin, tip, start_time_s=epoch.start_s, now_s=ts_recv // SECOND, tip_time_s=block.time_s)
+        return {"retarget_change": seen.change_percent, "retarget_ts": seen.estimated_retarget_ms * 1_000_000}
+
+
+def _difficulty(block: ChainBlock) -> float:
+    if block.bits is not None:
+        return difficulty_from_bits(block.bits)
+    if block.difficulty is None:
+        raise ValueError(f"block {block.height} tells neither bits nor difficulty")
+    return block.difficulty

@@ -1,0 +1,130 @@
+"""Network figures for profit: of each coin the best source there is, fail-over, agreement, and how fresh they are.
+
+The first source in order of trust is used while it is fresh. A source is stale where its connection has been down for
+some time, where it lags behind another, or where no block has come for so long that no chain is that slow.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct
+
+from ..events import Block, Connected, Disconnected, Head, Input, NetworkStats, Stale
+from .coins import COINS
+
+BLOCKS_SILENT = 18
+"""Block times without a block: e^-18, once in ten thousand years of Bitcoin. A quiet chain is nothing unusual."""
+LAG_BLOCKS = 2
+"""Heights that a source may be behind the highest."""
+AGREE = 1e-9
+"""Relative difference of difficulty at the same height that is none."""
+
+
+class _Source:
+    """What one source said of one coin. `down` is when its connection was lost (ns), 0 while it stands."""
+
+    __slots__ = ("down", "stats", "ts")
+
+    def __init__(self) -> None:
+        self.stats: NetworkStats | None = None
+        self.ts = 0
+        self.down = 0
+
+
+class Network(Struct, frozen=True):
+    """A coin's network now. `stats` None where no source has any that still count; `disagree` names sources."""
+
+    stats: NetworkStats | None
+    inputs: tuple[Input, ...]
+    disagree: tuple[str, ...]
+    complete: bool
+    """Whether some source has told figures at some time."""
+
+
+class Networks:
+    """`sources` by coin, the most trusted first. Times are limits in nanoseconds, see `join.Limits`."""
+
+    def __init__(self, sources: Mapping[str, Sequence[str]], down_ns: int, dead_ns: int) -> None:
+        self._sources = {coin: {name: _Source() for name in names} for coin, names in sources.items()}
+        self._down_ns = down_ns
+        self._dead_ns = dead_ns
+
+    def on_event(self, event: Head) -> bool:
+        """Take in an event; whether it was of a source of ours."""
+        if isinstance(event, NetworkStats | Block):
+            source = self._sources.get(event.symbol, {}).get(event.venue)
+            if source is None:
+                return False
+            source.ts = max(source.ts, event.ts_recv)
+            source.down = 0
+            if isinstance(event, NetworkStats):
+                source.stats = event
+            return True
+        if isinstance(event, Connected | Disconnected | Stale):
+            for of in self._sources.values():
+                source = of.get(event.venue)
+                if source is not None:
+                    up = isinstance(event, Connected)
+                    source.down = 0 if up else source.down or event.ts_recv
+        return False
+
+    def edges(self, now: int) -> Iterable[int]:
+        """Times after `now` at which a source becomes stale or its figures die, if nothing comes."""
+        for coin, of in self._sources.items():
+            for source in of.values():
+                if source.stats is None:
+                    continue
+                ends = [source.ts + _silence_ns(coin)]
+                if source.down:
+                    ends += [source.down + self._down_ns, self._death(source)]
+                yield from (at for at in ends if at > now)
+
+    def network(self, coin: str, now: int) -> Network:
+        """The coin's network at a time: the first fresh source, else the first that still counts."""
+        of = self._sources[coin]
+        best = max((s.stats.height for s in of.values() if s.stats and not self._old(coin, s, now)), default=0)
+        inputs: list[Input] = []
+        fresh: list[NetworkStats] = []
+        old: list[NetworkStats] = []
+        for name, source in of.items():
+            stats = source.stats
+            stale = stats is None or self._old(coin, source, now) or stats.height < best - LAG_BLOCKS
+            if stats is not None and not (source.down and now >= self._death(source)):
+                (old if stale else fresh).append(stats)
+            inputs.append(
+                Input(
+                    kind="network",
+                    what=coin,
+                    source=f"{name}:{coin}:chain",
+                    value=stats.difficulty if stats else None,
+                    ts=source.ts,
+                    age_ms=(now - source.ts) // 1_000_000 if source.ts else 0,
+                    stale=stale,
+                )
+            )
+        chosen = next(iter(fresh or old), None)
+        return Network(chosen, tuple(inputs), _disagreeing(chosen, fresh), any(s.stats for s in of.values()))
+
+    def _old(self, coin: str, source: _Source, now: int) -> bool:
+        down = bool(source.down) and now - source.down >= self._down_ns
+        return down or now - source.ts >= _silence_ns(coin)
+
+    def _death(self, source: _Source) -> int:
+        """When the figures of a source that is down count no more: at the next retarget, if that comes before."""
+        limit = source.down + self._dead_ns
+        due = source.stats.retarget_ts if source.stats else None
+        return min(limit, max(due, source.down + self._down_ns)) if due else limit
+
+
+def _silence_ns(coin: str) -> int:
+    return int(max(BLOCKS_SILENT * COINS[coin].block_time_s, 120.0) * 1e9)
+
+
+def _disagreeing(chosen: NetworkStats | None, fresh: Sequence[NetworkStats]) -> tuple[str, ...]:
+    """Fresh sources at the same height whose difficulty is another."""
+    if chosen is None:
+        return ()
+    return tuple(
+        f"{stats.venue}:{stats.symbol}:chain disagrees"
+        for stats in fresh
+        if stats.height == chosen.height and abs(stats.difficulty / chosen.difficulty - 1) > AGREE
+    )

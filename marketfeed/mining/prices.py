@@ -1,0 +1,137 @@
+"""Prices for profit: of each coin in one currency, over one route or the median of several, with what each rests on.
+
+A route goes from a coin to the currency over markets: KAS-USDT times USDT-USD. It is stale where one of its markets
+has said nothing for too long; stale routes are left out while others are fresh, and named in any case.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
+from statistics import median
+from typing import Literal
+
+from msgspec import Struct
+
+from ..events import Head, Input, Ticker, Trade
+
+PriceKind = Literal["ticker", "trades"]
+"""The middle of best bid and ask (the last price where one is missing), or the last trade."""
+
+
+class Leg(Struct, frozen=True):
+    """One market of a route; `inverse` where its price is of the other side: BTC-USD on the way from USD to BTC."""
+
+    venue: str
+    symbol: str
+    kind: PriceKind = "ticker"
+    inverse: bool = False
+
+    @property
+    def name(self) -> str:
+        """The stream's name: `kraken:BTC-USD:ticker`."""
+        return f"{self.venue}:{self.symbol}:{self.kind}"
+
+
+Route = tuple[Leg, ...]
+
+
+class _Quote:
+    """What a market said last: price, and when it gave a sign of life."""
+
+    __slots__ = ("price", "ts")
+
+    def __init__(self) -> None:
+        self.price: float | None = None
+        self.ts = 0
+
+
+class Price(Struct, frozen=True):
+    """A coin's price now: None where no route has one young enough. `since` is when its newest part came (ns)."""
+
+    value: float | None
+    inputs: tuple[Input, ...]
+    complete: bool
+    """Whether every route has had a price at some time."""
+
+
+class Prices:
+    """`routes` by coin. A leg silent for `stale_ns` is stale; older than `dead_ns`, its price counts no more."""
+
+    def __init__(self, routes: Mapping[str, Sequence[Route]], stale_ns: int, dead_ns: int) -> None:
+        self._routes = {coin: tuple(of) for coin, of in routes.items()}
+        self._stale_ns = stale_ns
+        self._dead_ns = dead_ns
+        self._quotes = {leg: _Quote() for leg in self.legs()}
+        self._by_market = {(leg.venue, leg.symbol, leg.kind): leg for leg in self._quotes}
+
+    def legs(self) -> list[Leg]:
+        """Every market needed, once."""
+        return list(dict.fromkeys(leg for of in self._routes.values() for route in of for leg in route))
+
+    def on_event(self, event: Head) -> bool:
+        """Take in a trade or a ticker; whether it is of a market of ours."""
+        kind: PriceKind = "trades" if type(event) is Trade else "ticker"
+        leg = self._by_market.get((event.venue, event.symbol, kind))
+        if leg is None:
+            return False
+        quote = self._quotes[leg]
+        quote.ts = max(quote.ts, event.ts_recv)
+        price = _price_of(event)
+        if price is not None:
+            quote.price = 1 / price if leg.inverse else price
+        return True
+
+    def edges(self, now: int) -> Iterable[int]:
+        """Times after `now` at which a market becomes stale or dead, if nothing comes."""
+        for quote in self._quotes.values():
+            for limit in (self._stale_ns, self._dead_ns):
+                if quote.ts and quote.ts + limit > now:
+                    yield quote.ts + limit
+
+    def price(self, coin: str, now: int) -> Price:
+        """The coin's price at a time, and what it was made from."""
+        inputs: list[Input] = []
+        complete = True
+        for route in self._routes[coin]:
+            value, ts, stale = self._walk(route, now)
+            complete = complete and value is not None
+            source = " x ".join(leg.name for leg in route)
+            age = (now - ts) // 1_000_000 if ts else 0
+            inputs.append(Input(kind="price", what=coin, source=source, value=value, ts=ts, age_ms=age, stale=stale))
+        return Price(self.value(coin, now), tuple(inputs), complete)
+
+    def value(self, coin: str, now: int) -> float | None:
+        """The median of a coin's fresh routes, of the stale ones where none is fresh; None where all are dead."""
+        fresh: list[float] = []
+        old: list[float] = []
+        for route in self._routes[coin]:
+            value, ts, stale = self._walk(route, now)
+            if value is not None and now - ts < self._dead_ns:
+                (old if stale else fresh).append(value)
+        chosen = fresh or old
+        return median(chosen) if chosen else None
+
+    def _walk(self, route: Route, now: int) -> tuple[float | None, int, bool]:
+        """(price, time of the oldest part, whether stale) over all legs."""
+        value, oldest = 1.0, now
+        for leg in route:
+            quote = self._quotes[leg]
+            if quote.price is None:
+                return None, 0, True
+            value *= quote.price
+            oldest = min(oldest, quote.ts)
+        return value, oldest, now - oldest >= self._stale_ns
+
+
+def _price_of(event: Head) -> float | None:
+    if isinstance(event, Trade):
+        price = float(event.price)
+    elif isinstance(event, Ticker):
+        if event.bid and event.ask:
+            price = (float(event.bid) + float(event.ask)) / 2
+        elif event.last:
+            price = float(event.last)
+        else:
+            return None
+    else:
+        return None
+    return price if isfinite(price) and price > 0 else None

@@ -1,0 +1,57 @@
+"""The best of several things to mine, without flapping between two that earn nearly the same."""
+
+from ..events import MiningProfit
+
+
+class Ranking:
+    """Per rig, the coin to mine. Another takes over where it earns `lead` more of revenue, for `hold_s` on end.
+
+    Switching costs a restart, and pools pay little for short visits; so the one in place stays until another has been
+    better for long enough by enough. A coin whose profit is not known, or rests on stale inputs, takes over never,
+    and loses its place at once.
+    """
+
+    def __init__(self, lead: float = 0.02, hold_s: float = 300.0) -> None:
+        self._lead = lead
+        self._hold_ns = int(hold_s * 1e9)
+        self._newest: dict[str, dict[str, MiningProfit]] = {}
+        self._best: dict[str, str] = {}
+        self._ahead: dict[str, tuple[str, int]] = {}
+        """By rig: who is ahead of the one in place, and since when."""
+
+    def offer(self, profit: MiningProfit) -> str | None:
+        """Take in a profit; returns the label of the coin to mine with its rig now, None while none is known."""
+        rig, now = profit.rig, profit.ts_recv
+        of = self._newest.setdefault(rig, {})
+        of[profit.symbol] = profit
+        known = [one for one in of.values() if _counts(one)]
+        if not known:
+            self._best.pop(rig, None)
+            return None
+        top = max(known, key=_profit)
+        held = of.get(self._best.get(rig, ""))
+        if held is None or not _counts(held):
+            self._best[rig] = top.symbol
+            self._ahead.pop(rig, None)
+        elif _profit(top) - _profit(held) <= self._lead * abs(held.revenue_day or 0.0):
+            self._ahead.pop(rig, None)
+        else:
+            who, since = self._ahead.get(rig, ("", now))
+            if who != top.symbol:
+                self._ahead[rig] = (top.symbol, now)
+            elif now - since >= self._hold_ns:
+                self._best[rig] = top.symbol
+                del self._ahead[rig]
+        return self._best[rig]
+
+    def ranked(self, rig: str) -> list[MiningProfit]:
+        """The newest profits of a rig, the best first; those that are not known are left out."""
+        return sorted((one for one in self._newest.get(rig, {}).values() if _counts(one)), key=_profit, reverse=True)
+
+
+def _counts(profit: MiningProfit) -> bool:
+    return profit.profit_day is not None and not profit.stale
+
+
+def _profit(profit: MiningProfit) -> float:
+    return profit.profit_day or 0.0

@@ -1,0 +1,56 @@
+"""Where events of streams leave, and what all streams share."""
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from .events import Cause, Gap, Head
+from .subscriptions import Subscription
+
+
+class Outlet:
+    """Where all events of a feed leave: `emit` takes one, `number()` gives the next `seq_local`."""
+
+    __slots__ = ("emit", "number")
+
+    def __init__(self, emit: Callable[[Head], None]) -> None:
+        self.emit = emit
+        self.number: Callable[[], int] = count(1).__next__
+
+
+class Stream:
+    """What all streams share. `events` counts what was told; `ts_recv` is the receive time of the last."""
+
+    __slots__ = ("_emit", "_number", "events", "subscription", "symbol", "ts_recv", "venue")
+
+    def __init__(self, subscription: Subscription, outlet: Outlet) -> None:
+        self.subscription = subscription
+        self.venue = subscription.venue
+        self.symbol = subscription.symbol
+        self.events = 0
+        self.ts_recv = 0
+        self._emit = outlet.emit
+        self._number = outlet.number
+
+    def tell(self, kind: Callable[..., Head], ts_recv: int, **fields: Any) -> None:
+        """Emit an event of this stream's market; for what is rare."""
+        self._emit(kind(venue=self.venue, symbol=self.symbol, ts_recv=ts_recv, seq_local=self._number(), **fields))
+
+    def gap(self, cause: Cause, ts_recv: int, **fields: Any) -> None:
+        """Say that something of this stream is missing."""
+        self.tell(
+            Gap, ts_recv, channel=self.subscription.channel, cause=cause, ts_from=self.ts_recv, ts_to=ts_recv, **fields
+        )
+
+    def heard(self) -> int:
+        """Grows with whatever proves that the stream flows."""
+        return self.events
+
+    def rest(self) -> None:
+        """Nobody wants this stream now: what comes after a later subscription is no continuation."""
+        self.events = 0
+
+    def lost(self, cause: Cause, ts_recv: int, detail: str = "") -> None:
+        """What feeds this stream broke off; says so if the stream had begun."""
+        if self.events:
+            self.gap(cause, ts_recv, detail=detail)

@@ -1,0 +1,156 @@
+"""The simulated chain of a plant, and the sources that tell it: `plant.chain`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from ..errors import ConfigError
+from .bitcoind import Bitcoind
+from .chain import START_BITS, START_HEIGHT, SimChain
+from .chain_block import EPOCH, ChainStep
+from .chain_server import ChainServer
+from .chain_view import ChainView
+from .chain_wire import ChainDialect
+from .conduct import Conduct, Deed, read
+from .faults import Faults, Troubles
+from .mempool import Mempool
+from .wire import Now
+
+SOURCES: dict[str, type[ChainDialect]] = {one.NAME: one for one in (Mempool, Bitcoind)}
+BLOCK_S = 10.0
+"""Seconds between blocks where nobody says: a sixtieth of Bitcoin's, so that people see some."""
+
+
+class ChainSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plant's chain is like; see `SimChain`. `start` is Unix s, None for the plant's clock."""
+
+    block_time: float = BLOCK_S
+    retarget_every: int = EPOCH
+    height: int = START_HEIGHT
+    bits: int = START_BITS
+    start: float | None = None
+    drift: float = 0.01
+    fee_spikes: float = 0.01
+    reorgs: float = 0.005
+
+
+class Sources:
+    """A chain, its sources' servers, and the hand that moves them; a plant makes it.
+
+        plant = sim.Simulator(["kraken", "mempool", "bitcoind"], rate=None, chain=sim.ChainSettings(block_time=600))
+        async with plant:
+            await plant.chain.mine(3)
+            await plant.chain.behave("mempool", "lag=2")
+            plant.chain.truth.tip.height
+
+    Both sources tell one chain. Where the plant's `rate` is None, it moves when `advance()`, `mine()` or
+    `reorg()` say so, else with the plant's clock.
+    """
+
+    def __init__(
+        self,
+        names: Iterable[str],
+        settings: ChainSettings,
+        *,
+        seed: int,
+        faults: Faults,
+        injected: Counter[str],
+        breaches: Counter[str],
+        now: Callable[[], Now],
+        start_ns: int,
+        by_hand: bool,
+    ) -> None:
+        self.truth = SimChain(
+            seed,
+            start=start_ns / 1e9 if settings.start is None else settings.start,
+            height=settings.height,
+            bits=settings.bits,
+            block_time=settings.block_time,
+            retarget_every=settings.retarget_every,
+            drift=settings.drift,
+            fee_spikes=settings.fee_spikes,
+            reorgs=settings.reorgs,
+        )
+        """The true chain."""
+        self.servers: dict[str, ChainServer] = {}
+        self._views: dict[str, ChainView] = {}
+        self._now = now
+        self._by_hand = by_hand
+        self._injected = injected
+        for name in names:
+            view = self._views[name] = ChainView(self.truth, Conduct())
+            dialect = SOURCES[name](view, Troubles(faults, name, injected, breaches), by_hand=by_hand)
+            self.servers[name] = ChainServer(dialect, faults=faults, seed=f"{seed}:{name}", injected=injected, now=now)
+        self._deeds = sorted(faults.conduct, key=lambda deed: deed.after_s)
+        for deed in self._deeds:
+            self._check(deed.source, deed.what)
+
+    def __repr__(self) -> str:
+        return f"Sources({self.truth!r}, {', '.join(self.servers)})"
+
+    def view(self, source: str) -> ChainView:
+        """The chain as a source knows it; `ConfigError` where there is none of that name."""
+        if source not in self._views:
+            raise ConfigError(f"this plant has no source {source!r}; there are {', '.join(self._views)}")
+        return self._views[source]
+
+    async def behave(self, source: str, what: str) -> None:
+        """Let a source lag, lie, fail or be well again; `what` is as in `conduct`. Raises `ConfigError`."""
+        self._check(source, what)
+        await self.servers[source].behave(what)
+        if read(what)[0] != "well":
+            self._injected[f"{source}:{read(what)[0]}"] += 1
+
+    async def advance(self, seconds: float) -> list[ChainStep]:
+        """Let so much of the chain's time pass, and wait until all that is told is handed to the sockets."""
+        steps = await self._to(self.truth.now + seconds)
+        await self._drained()
+        return steps
+
+    async def mine(self, count: int = 1) -> list[ChainStep]:
+        """Let time pass until `count` more blocks have come (of which a reorg may replace some)."""
+        steps = []
+        for _ in range(count):
+            steps += await self._to(self.truth.next_at)
+        await self._drained()
+        return steps
+
+    async def reorg(self, depth: int = 1) -> ChainStep:
+        """Replace the last `depth` blocks now; raises `ConfigError` as `SimChain.reorg` does."""
+        step = self.truth.reorg(depth)
+        await self._tell()
+        await self._drained()
+        return step
+
+    async def beat(self, elapsed_s: float) -> None:
+        """What is due: scripted conduct, and blocks where the clock makes them."""
+        while self._deeds and elapsed_s >= self._deeds[0].after_s:
+            deed = self._deeds.pop(0)
+            await self.behave(deed.source, deed.what)
+        if not self._by_hand:
+            await self._to(self._now().unix / 1e9)
+
+    async def _to(self, unix_s: float) -> list[ChainStep]:
+        """Move to a time block by block, so that each is told by itself."""
+        steps = []
+        while self.truth.next_at <= unix_s:
+            steps += self.truth.advance(self.truth.next_at)
+            await self._tell()
+        self.truth.advance(unix_s)
+        return steps
+
+    async def _tell(self) -> None:
+        for server in self.servers.values():
+            await server.tell()
+
+    async def _drained(self) -> None:
+        for server in self.servers.values():
+            await server.drained()
+
+    def _check(self, source: str, what: str) -> None:
+        self.view(source)
+        if read(what)[0] == "warmup" and source != Bitcoind.NAME:
+            raise ConfigError(f"{source} does not warm up: that is bitcoind's")
