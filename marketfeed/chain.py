@@ -16,15 +16,17 @@ from .events import Block, NetworkStats
 from .mining.coins import Coin, coin
 from .mining.compact import difficulty_from_bits
 from .mining.economics import network_hashrate
-from .mining.retarget import EPOCH, forecast, next_bits
+from .mining.retarget import EPOCH, WINDOW, change_percent, forecast, next_bits
 from .outlet import Outlet, Stream
 from .pace import SECOND
 from .subscriptions import Subscription
 from .venues._spec import ChainBlock
 
-KEPT = 300
+KEPT = 600
 """Heights remembered below the tip: what is older is history, and no reorg goes there."""
 FEE_BLOCKS = 144
+EARLY = 100
+"""Blocks of an epoch before which its own pace says little: 10 % either way is luck."""
 REST_NS = 60 * SECOND
 """Between two events where nothing but estimates moved."""
 MAX_AHEAD_S = 4 * 3600
@@ -59,12 +61,22 @@ class ChainStream(Stream):
         self._stats: NetworkStats | None = None
         self._heard = 0
 
+    def figures(self, ts_recv: int) -> NetworkStats | None:
+        """The newest figures as an event of now, for who comes late; None before the first."""
+        stats = self._stats
+        return None if stats is None else structs.replace(stats, ts_recv=ts_recv, seq_local=self._number())
+
     def heard(self) -> int:
         """See `Stream.heard`; a chain without a new block is heard too."""
         return self._heard
 
     def lost(self, cause: Any, ts_recv: int, detail: str = "") -> None:
-        """See `Stream.lost`; nothing is missing yet: blocks that are, show by their heights."""
+        """See `Stream.lost`; nothing is missing yet: blocks that are, show by their heights.
+
+        The figures are told again with the first that is heard then, changed or not: the source is back.
+        """
+        if self._stats is not None:
+            self._stats = structs.replace(self._stats, ts_recv=0)
 
     def rest(self) -> None:
         """See `Stream.rest`."""
@@ -100,6 +112,8 @@ class ChainStream(Stream):
         known |= {b.height: b for b in blocks if b.height < lowest}
         if not fresh:
             self.duplicates += 1
+            if self._stats is not None and not self._stats.ts_recv:
+                self._tell_stats(ts_recv)
             return
         for height in sorted(self._told)[:-KEPT]:
             del self._told[height]
@@ -126,8 +140,7 @@ class ChainStream(Stream):
             self.tip = height  # of a source that tells no blocks
         if epoch_start_s is not None and self.tip:
             first = self.tip - self.tip % EPOCH
-            if self._epoch.first != first:  # Litecoin measures from a block earlier, which nobody tells
-                self._epoch = Epoch(first, epoch_start_s, exact=self._coin.retarget == "btc")
+            self._epoch = Epoch(first, epoch_start_s, exact=True)
         self._said.update(given)
         self._tell_stats(ts_recv)
 
@@ -278,8 +291,27 @@ class ChainStream(Stream):
         block = self._told.get(tip)
         if not self._coin.retarget or epoch.first != tip - tip % EPOCH or block is None:
             return {}
-        seen = forecast(self._coin, tip, start_time_s=epoch.start_s, now_s=ts_recv // SECOND, tip_time_s=block.time_s)
+        before = self._told.get(epoch.first - 1)
+        window = self._told.get(tip - WINDOW - (self._coin.retarget == "ltc"))
+        if tip - epoch.first < EARLY and (window is None or before is None):
+            return {}
+        seen = forecast(
+            self._coin,
+            tip,
+            start_time_s=epoch.start_s,
+            now_s=ts_recv // SECOND,
+            tip_time_s=block.time_s,
+            window_time_s=window.time_s if window else None,
+            previous_change_percent=_change(before, block),
+        )
         return {"retarget_change": seen.change_percent, "retarget_ts": seen.estimated_retarget_ms * 1_000_000}
+
+
+def _change(before: ChainBlock | None, block: ChainBlock) -> float:
+    """Percent by which the last retarget changed difficulty; 0 where that is not known."""
+    if before is None or before.bits is None or block.bits is None:
+        return 0.0
+    return change_percent(before.bits, block.bits)
 
 
 def _difficulty(block: ChainBlock) -> float:

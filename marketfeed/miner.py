@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from . import catalogue
+from .chain import ChainStream
 from .clock import Clock
 from .errors import ConfigError, TransportError
 from .events import (
     Block,
-    Connected,
     Disconnected,
     Head,
     Instrument,
@@ -30,7 +30,7 @@ from .pace import SECOND
 from .settings import credentials
 from .venues._spec import Venue
 
-KINDS: tuple[type[Head], ...] = (Trade, Ticker, Block, NetworkStats, Connected, Disconnected, Stale)
+KINDS: tuple[type[Head], ...] = (Trade, Ticker, Block, NetworkStats, Disconnected, Stale)
 BRIDGES = ("USDT", "USD", "USDC", "EUR", "BTC")
 """Currencies over which a price may go where a coin has no market in the one asked for."""
 ASK_S = 60.0
@@ -68,6 +68,11 @@ class Miner:
         for leg in self._join.legs():
             feed.subscribe(f"{leg.venue}:{leg.symbol}", trades=leg.kind == "trades", ticker=leg.kind == "ticker")
         feed.subscribe(*self._chains(), chain=True)
+        for coin, sources in plan.sources.items():
+            for source in sources:
+                stream = hub.streams.find(source, coin, "chain")
+                if isinstance(stream, ChainStream) and (figures := stream.figures(stream.ts_recv)) is not None:
+                    self._on_event(figures)  # the next may be a block away
 
     def close(self) -> None:
         """Tell no more profits, and want no more what they are made from."""

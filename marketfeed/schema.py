@@ -33,7 +33,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     for of in EVENT_TYPES:
         body = next(body for name, body in found.items() if name.partition("_float_")[0] == of.__name__)
         kind = str(of.__struct_config__.tag)
-        made[kind] = _published(kind, of, body)
+        made[kind] = _published(kind, of, body, found)
     return made
 
 
@@ -51,7 +51,7 @@ def _with_floats(of: type[Head]) -> Any:
     return of[float] if getattr(of, "__parameters__", ()) else of  # type: ignore[index] # it has a parameter
 
 
-def _published(kind: str, of: type[Head], body: dict[str, Any]) -> dict[str, Any]:
+def _published(kind: str, of: type[Head], body: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     text = inspect.cleandoc(of.__doc__ or "")
     about = dict(_HEAD_FIELD.findall(events.__doc__ or ""))
     for sentence in _sentences(text):
@@ -61,6 +61,8 @@ def _published(kind: str, of: type[Head], body: dict[str, Any]) -> dict[str, Any
     for name, type_ in body["properties"].items():
         described = {"description": about[name]} if name in about else {}
         properties[name] = type_ | described
+    parts = sorted(set(re.findall(r'"#/\$defs/(\w+)"', json.dumps(properties))))
+    defined = {"$defs": {part: found[part] for part in parts}} if parts else {}
     return {
         "$schema": DIALECT,
         "$id": f"urn:marketfeed:schema:{MAJOR}:{kind}",
@@ -69,6 +71,7 @@ def _published(kind: str, of: type[Head], body: dict[str, Any]) -> dict[str, Any
         "type": "object",
         "properties": properties,
         "required": body["required"],
+        **defined,
     }
 
 

@@ -194,7 +194,7 @@ class Session(Generic[N]):
             return
         for sync in self.books.values():
             sync.lost(reason, recv_ns)
-        for stream in (*self.trades.values(), *self.tickers.values()):
+        for stream in (*self.trades.values(), *self.tickers.values(), *self.chains.values()):
             stream.lost("link lost", recv_ns, reason)
 
     def waiting(self) -> dict[str, str]:

@@ -308,8 +308,9 @@ def test_litecoins_next_bits_need_the_block_before_the_epoch() -> None:
     for i in range(2, 2017, 100):
         told.blocks(*span[i : i + 100])
     assert told.best().next_bits == 0x192495F8  # on time: nothing changes
-    late = Told("LTC").blocks(span[-1]).network(epoch_start_s=span[1].time_s)
+    late = Told("LTC").blocks(span[-1])
     assert late.best().next_bits is None
+    assert late.network(epoch_start_s=span[0].time_s).best().next_bits == 0x192495F8
 
 
 def test_the_epoch_is_counted_and_forecast(told: Told) -> None:
@@ -354,6 +355,15 @@ def test_measured_hashrate_is_told_as_such(told: Told) -> None:
     told.now += 60 * SECOND
     measured = told.network(hashrate=7e20, hashrate_blocks=120).best()
     assert (measured.hashrate, measured.hashrate_blocks) == (7e20, 120)
+
+
+def test_a_source_that_is_back_says_so_with_the_same_figures(told: Told) -> None:
+    told.blocks(block(TIP)).take()
+    told.stream.lost("link lost", told.now)
+    told.blocks(block(TIP))
+    assert [type(e) for e in told.take()] == [NetworkStats]
+    told.stream.blocks([block(TIP)], told.now + SECOND)
+    assert told.take() == []
 
 
 def test_a_stream_at_rest_begins_anew(told: Told) -> None:

@@ -24,6 +24,33 @@ MARKET = [
     lambda n: ev.BookDelta(**HEAD, epoch=1, seq=2, prev_seq=1, bids=((n("1"), n("0")),), asks=()),
     lambda n: ev.Instrument(**HEAD, native="XBT/USD", base="BTC", quote="USD", tick=n("0.1")),
 ]
+CHAIN = [
+    ev.Block(**HEAD, height=1, hash="00ab", difficulty=1.5, bits=0x1D00FFFF, subsidy=5_000_000_000, fees=7, orphans=1),
+    ev.NetworkStats(
+        **HEAD, height=1, difficulty=1.5, hashrate=7158278.8, reward=312_500_000, fees=1.5, fees_blocks=144
+    ),
+    ev.MiningProfit(
+        **HEAD,
+        **dict.fromkeys(("electricity", "revenue_day", "fee_day", "power_cost_day", "profit_day", "margin")),
+        **dict.fromkeys(("hashprice", "breakeven_electricity", "breakeven_price", "breakeven_difficulty")),
+        cost_per_coin=None,
+        rig="s21xp",
+        algorithm="SHA-256d",
+        quote="USD",
+        hashrate=270e12,
+        watts=3645.0,
+        pool_fee=0.02,
+        scheme="FPPS",
+        uptime=1.0,
+        terms=(
+            ev.Term(coin="BTC", height=1, difficulty=1.5, reward=3.1, price=None, coins_day=None, revenue_day=None),
+        ),
+        hash_unit="TH/s",
+        trigger="stale",
+        inputs=(ev.Input(kind="price", what="BTC", source="kraken:BTC-USD:ticker", value=None, stale=True),),
+        stale=("kraken:BTC-USD:ticker",),
+    ),
+]
 LIFE = [
     ev.Connected(**HEAD, link="kraken-1"),
     ev.Disconnected(**HEAD, link="kraken-1", code=1006, reason="reset", retry_s=0.5),
@@ -61,13 +88,15 @@ def test_schemas_are_valid_and_told(kind):
         assert body["properties"][name]["description"]
 
 
-@pytest.mark.parametrize("event", [make(n) for make in MARKET for n in (float, Decimal)] + LIFE, ids=ev.kind)
+@pytest.mark.parametrize("event", [make(n) for make in MARKET for n in (float, Decimal)] + CHAIN + LIFE, ids=ev.kind)
 def test_real_events_fit(event):
     Draft202012Validator(schema.schema(ev.kind(event))).validate(json.loads(ev.encode_json(event)))
 
 
 def test_every_event_is_tried():
-    assert {ev.kind(make(float)) for make in MARKET} | {ev.kind(event) for event in LIFE} == set(schema.schemas())
+    assert {ev.kind(make(float)) for make in MARKET} | {ev.kind(event) for event in CHAIN + LIFE} == set(
+        schema.schemas()
+    )
 
 
 def test_no_change_breaks_readers():

@@ -13,6 +13,7 @@ from . import _exit
 COMMANDS = {
     "tail": "Print trades, tickers and books as they come.",
     "book": "Show a live order book that redraws in place.",
+    "mine": "Show what mining earns, live or from given numbers.",
     "venues": "List the venues there are.",
     "symbols": "List what a venue trades.",
     "replay": "Run a raw recording through the live code.",

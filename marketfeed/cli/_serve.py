@@ -22,22 +22,47 @@ IDLE = {True: "3s", False: "30s"}
 
 
 async def venues(
-    names: Sequence[str], *, port: int, seed: int, rate: float, symbols: list[str] | None, faults: str
+    names: Sequence[str],
+    *,
+    port: int,
+    seed: int,
+    rate: float,
+    symbols: list[str] | None,
+    faults: str,
+    block_time: float | None = None,
+    retarget_every: int | None = None,
 ) -> int:
-    """Serve made-up markets of these venues, all there are where none is named."""
+    """Serve made-up markets of these venues, all there are where none is named, and a chain where sources of it are."""
     stop = Stop()
     asked = list(dict.fromkeys(name.lower() for name in names)) or list(INSTRUMENTS)
     ports = {name: port + i if port else 0 for i, name in enumerate(asked)}
-    plant = sim.Simulator(asked, seed=seed, rate=rate, symbols=symbols, faults=faults, ports=ports)
+    chosen = {"block_time": block_time, "retarget_every": retarget_every}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    chain = sim.ChainSettings(**given) if given else None  # type: ignore[arg-type]
+    plant = sim.Simulator(asked, seed=seed, rate=rate, symbols=symbols, faults=faults, ports=ports, chain=chain)
     async with _listening(plant):
         _say("SIMULATED: made-up prices")
         for name in asked:
+            if name not in INSTRUMENTS:
+                _tell_source(plant, name)
+                continue
             listed = [one.symbol for one in INSTRUMENTS[name] if symbols is None or one.symbol in symbols]
             at = plant.endpoints[name]
             click.echo(f"{name}: {at.ws} {at.rest} ({', '.join(listed)})")
             click.echo(f"  {_command(['tail', listed[0], '--venue', name], name, at)}")
         await stop.wait()
     return stop.code or _exit.OK
+
+
+def _tell_source(plant: sim.Simulator, name: str) -> None:
+    """Where a source of the chain listens, and how to read it."""
+    at = plant.endpoints[name]
+    truth = plant.chain.truth
+    words = f"{truth.coin} at block {truth.tip.height}, one every {truth.block_time:g} s"
+    click.echo(f"{name}: {' '.join(filter(None, (at.ws, at.rest)))} ({words})")
+    secret = f"MARKETFEED_BITCOIND_AUTH={sim.BITCOIND_AUTH} " if name == "bitcoind" else ""
+    command = ["mine", truth.coin, "--rig", "s21xp", "--electricity", "0.06", "--source", name]
+    click.echo(f"  {secret}{_command(command, name, at)}")
 
 
 async def recording(

@@ -14,6 +14,10 @@ from . import _options
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same market.")
 @click.option("--rate", type=float, default=20.0, show_default=True, metavar="N", help="Market steps a second.")
 @click.option("--symbols", metavar="A,B", help="List only these, as BTC-USD,ETH-USD.")
+@click.option("--block-time", type=_options.Duration(), metavar="TIME",
+              help="mempool, bitcoind: aimed at between two blocks. [default: 10s]")  # fmt: skip
+@click.option("--retarget-every", type=click.IntRange(8, 1_000_000), metavar="N",
+              help="mempool, bitcoind: blocks between two changes of difficulty. [default: 2016]")  # fmt: skip
 @click.option("--fault", "faults", multiple=True, metavar="SPEC", help="What goes wrong, as drop=0.1%,stall@30s.")
 @click.option("--venue", metavar="NAME", help="FILE: its venue, where no URL in it tells.")
 @click.option("--once", is_flag=True, help="FILE: end when a client has had all of it.")
@@ -26,6 +30,8 @@ def command(
     seed: int,
     rate: float,
     symbols: str | None,
+    block_time: float | None,
+    retarget_every: int | None,
     faults: tuple[str, ...],
     venue: str | None,
     once: bool,
@@ -34,13 +40,15 @@ def command(
 ) -> int:
     """Serve venues on this machine that speak the real ones' protocols, with made-up prices; or a recording.
 
-    Prints where they listen and the 'marketfeed tail' command that reads them. Ends with Ctrl-C.
+    'mempool' and 'bitcoind' among them tell one made-up Bitcoin chain. Prints where they listen and the command that
+    reads them. Ends with Ctrl-C.
 
     \b
     Examples:
       marketfeed sim
       marketfeed sim kraken binance --port 9001 --seed 7
       marketfeed sim kraken --fault drop=0.1%,checksum=0.1% --fault stall@30s
+      marketfeed sim kraken mempool bitcoind --block-time 10s --fault mempool:lag=2@60s
       marketfeed sim kraken.jsonl.gz --once
     """
     from . import _exit, _loop, _serve  # noqa: PLC0415 # heavy
@@ -55,7 +63,18 @@ def command(
     if venue or once or speed is not None:
         raise click.UsageError("--venue, --once and --speed go with a recording: marketfeed sim FILE")
     listed = [name.strip().upper() for name in symbols.split(",")] if symbols else None
-    return _loop.run(_serve.venues(what, port=port, seed=seed, rate=rate, symbols=listed, faults=fault))
+    return _loop.run(
+        _serve.venues(
+            what,
+            port=port,
+            seed=seed,
+            rate=rate,
+            symbols=listed,
+            faults=fault,
+            block_time=block_time,
+            retarget_every=retarget_every,
+        )
+    )
 
 
 def _is_file(text: str) -> bool:

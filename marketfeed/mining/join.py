@@ -60,17 +60,16 @@ class Join:
     def on_event(self, event: Head) -> None:
         """Take in an event of a feed; those that are not of this join are passed over."""
         now = event.ts_recv
+        self.on_time(now)
         trigger: Trigger | None = None
         if isinstance(event, Trade | Ticker):
             if not self._prices.on_event(event):
                 return
-            self.on_time(now)
             if self._told and not self._stale:  # all that a price can change now is itself
                 self._on_price(now)
                 return
         else:
-            self.on_time(now)
-            before = self._used()
+            before = self._used(now)
             if self._networks.on_event(event):
                 trigger = self._network_trigger(event, before, now)
         self._began = self._began or now
@@ -93,9 +92,9 @@ class Join:
             else:
                 self.deadline = min(self.deadline, due)
 
-    def _used(self) -> tuple[Any, ...]:
+    def _used(self, now: int) -> tuple[Any, ...]:
         """What of the networks profit is made from."""
-        found = (self._networks.network(coin.code, self._began).stats for coin in self.plan.coins)
+        found = (self._networks.network(coin.code, now).stats for coin in self.plan.coins)
         return tuple((s.difficulty, s.reward, s.fees) if s else None for s in found)
 
     def _network_trigger(self, event: Head, before: tuple[Any, ...], now: int) -> Trigger | None:
@@ -105,7 +104,7 @@ class Join:
         if not isinstance(event, NetworkStats):
             return None
         pending, self._pending = self._pending, None
-        return pending or ("difficulty" if self._used() != before else None)
+        return pending or ("difficulty" if self._used(now) != before else None)
 
     def _judge(self, trigger: Trigger | None, now: int) -> None:
         """Tell what the newest input gives rise to."""

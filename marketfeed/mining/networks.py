@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from ..events import Block, Connected, Disconnected, Head, Input, NetworkStats, Stale
+from ..events import Block, Disconnected, Head, Input, NetworkStats, Stale
 from .coins import COINS
 
 BLOCKS_SILENT = 18
@@ -59,12 +59,11 @@ class Networks:
             if isinstance(event, NetworkStats):
                 source.stats = event
             return True
-        if isinstance(event, Connected | Disconnected | Stale):
+        if isinstance(event, Disconnected | Stale):  # what is up again is known by what it tells, and not before
             for of in self._sources.values():
                 source = of.get(event.venue)
                 if source is not None:
-                    up = isinstance(event, Connected)
-                    source.down = 0 if up else source.down or event.ts_recv
+                    source.down = source.down or event.ts_recv
         return False
 
     def edges(self, now: int) -> Iterable[int]:

@@ -14,9 +14,10 @@ from .chain import SimChain
 from .chain_block import ChainStep, SimBlock
 from .faults import Faults
 from .oracle import Oracle, level_hash
-from .plant import Plant, Simulator
+from .plant import Plant
 from .playback import CapturePlant, serve_capture
 from .server import Endpoint
+from .simulator import Simulator
 from .sources import ChainSettings, Sources
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""bitcoind's JSON-RPC over HTTP. Source: bitcoin/bitcoin httprpc.cpp, rpc/request.cpp, bitcoincore.org/en/doc/30.0.0."""
+"""bitcoind's JSON-RPC over HTTP. Source: httprpc.cpp, rpc/request.cpp; bitcoincore.org/en/doc/30.0.0."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ WRONG_TYPE = -3
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
 
 
-class RpcFailure(Exception):  # noqa: N818 # what the protocol calls an error is an answer
+class RpcFailure(Exception):
     """A call that has an error for an answer."""
 
     def __init__(self, code: int, message: str) -> None:

@@ -139,7 +139,8 @@ class SimChain:
         self.orphans += orphans
         self._branch += bool(depth)
         for orphan in orphans:
-            self._add(min(at, orphan.found + self._rng.random() * self.block_time / 20))
+            later = orphan.found + self._rng.random() * self.block_time / 20
+            self._add(min(at, max(later, self.tip.found)))
         self._add(at)
         while orphans and self.tip.chainwork <= orphans[-1].chainwork:
             self._add(at)  # a retarget within the branch has made its blocks lighter

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from .chain_wire import Call, ChainConversation, ChainDialect
+from .conduct import STATES, read
 from .faults import Faults
 from .server import HOST, Endpoint, VenueServer
 from .wire import Now, Reply, too_many
@@ -47,19 +48,13 @@ class ChainServer(VenueServer):
     async def behave(self, what: str) -> None:
         """Behave so from now on, see `conduct`; raises `ConfigError`, and `OSError` where the port has been taken."""
         conduct = self._source.conduct
-        was = conduct.state
-        conduct.change(what)
+        was, kind = conduct.state, read(what)[0]
         assert self._runner is not None
-        if conduct.state == "down" and was != "down":
-            for site in list(self._runner.sites):
-                await site.stop()
-            for link in list(self.links):
-                link.abort()
-            assert self._runner.server is not None
-            for connection in self._runner.server.connections:
-                connection.force_close()
-        elif was == "down" and conduct.state != "down":
+        if was == "down" and kind in (*STATES, "well") and kind != "down":
             await web.TCPSite(self._runner, HOST, self._port).start()
+        conduct.change(what)
+        if conduct.state == "down" and was != "down":
+            await self._shut(self._runner)
         await self.tell()
 
     async def answer(self, request: web.Request) -> Reply:
@@ -74,6 +69,16 @@ class ChainServer(VenueServer):
             await request.read(),
         )
         return self._source.call(call, self.now())
+
+    async def _shut(self, runner: web.AppRunner) -> None:
+        """Refuse whoever comes, and cut whoever is there."""
+        for site in list(runner.sites):
+            await site.stop()
+        for link in list(self.links):
+            link.abort()
+        assert runner.server is not None
+        for connection in runner.server.connections:
+            connection.force_close()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         conduct = self._source.conduct

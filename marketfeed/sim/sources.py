@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,10 +14,12 @@ from .chain_block import EPOCH, ChainStep
 from .chain_server import ChainServer
 from .chain_view import ChainView
 from .chain_wire import ChainDialect
-from .conduct import Conduct, Deed, read
-from .faults import Faults, Troubles
+from .conduct import Conduct, read
+from .faults import Troubles
 from .mempool import Mempool
-from .wire import Now
+
+if TYPE_CHECKING:
+    from .plant import Plant
 
 SOURCES: dict[str, type[ChainDialect]] = {one.NAME: one for one in (Mempool, Bitcoind)}
 BLOCK_S = 10.0
@@ -54,18 +56,14 @@ class Sources:
         self,
         names: Iterable[str],
         settings: ChainSettings,
+        plant: Plant,
         *,
         seed: int,
-        faults: Faults,
-        injected: Counter[str],
-        breaches: Counter[str],
-        now: Callable[[], Now],
-        start_ns: int,
         by_hand: bool,
     ) -> None:
         self.truth = SimChain(
             seed,
-            start=start_ns / 1e9 if settings.start is None else settings.start,
+            start=plant.clock() / 1e9 if settings.start is None else settings.start,
             height=settings.height,
             bits=settings.bits,
             block_time=settings.block_time,
@@ -77,14 +75,20 @@ class Sources:
         """The true chain."""
         self.servers: dict[str, ChainServer] = {}
         self._views: dict[str, ChainView] = {}
-        self._now = now
+        self._now = plant.now
         self._by_hand = by_hand
-        self._injected = injected
+        self._injected = plant.injected
         for name in names:
             view = self._views[name] = ChainView(self.truth, Conduct())
-            dialect = SOURCES[name](view, Troubles(faults, name, injected, breaches), by_hand=by_hand)
-            self.servers[name] = ChainServer(dialect, faults=faults, seed=f"{seed}:{name}", injected=injected, now=now)
-        self._deeds = sorted(faults.conduct, key=lambda deed: deed.after_s)
+            troubles = Troubles(plant.faults, name, plant.injected, plant.breaches)
+            self.servers[name] = ChainServer(
+                SOURCES[name](view, troubles, by_hand=by_hand),
+                faults=plant.faults,
+                seed=f"{seed}:{name}",
+                injected=plant.injected,
+                now=plant.now,
+            )
+        self._deeds = sorted(plant.faults.conduct, key=lambda deed: deed.after_s)
         for deed in self._deeds:
             self._check(deed.source, deed.what)
 
@@ -128,8 +132,12 @@ class Sources:
     async def beat(self, elapsed_s: float) -> None:
         """What is due: scripted conduct, and blocks where the clock makes them."""
         while self._deeds and elapsed_s >= self._deeds[0].after_s:
-            deed = self._deeds.pop(0)
-            await self.behave(deed.source, deed.what)
+            deed = self._deeds[0]
+            try:
+                await self.behave(deed.source, deed.what)
+            except OSError:
+                break  # somebody has its port: it stays down until that is free
+            self._deeds.pop(0)
         if not self._by_hand:
             await self._to(self._now().unix / 1e9)
 

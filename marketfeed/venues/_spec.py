@@ -220,8 +220,8 @@ class ChainSink(Protocol):
         """What the source says of the next block; what it does not say keeps its value.
 
         `height` is the best block's, for sources that tell no blocks. `fees` are base units a block on average over
-        `fees_blocks`, before a share that miners do not get. `epoch_start_s` is the time of the epoch's first block,
-        `retarget_change` percent, `retarget_ts` Unix nanoseconds.
+        `fees_blocks`, before a share that miners do not get. `epoch_start_s` is the time the epoch's span is measured
+        from: of its first block, of Litecoin the one before. `retarget_change` percent, `retarget_ts` Unix nanoseconds.
         """
 
 

@@ -138,7 +138,7 @@ class Decoder(Polled):
             return  # the end changed meanwhile, or the node is far behind
         began, start = chain.blocks - chain.blocks % EPOCH, None
         if self._epochs and began != self._epoch:
-            start, answer = yield from self._time(began)
+            start, answer = yield from self._time(began - (native == "LTC"))  # Litecoin measures from a block earlier
             self._epoch = began
         hashrate = mining.networkhashps if mining else 0.0
         following = mining.next if mining and self._bits else None

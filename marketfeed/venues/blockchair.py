@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Struct
 
 from ..number import Int64, Price, Size
-from ._chain import Conversation, MaybeHash, Polled, polling_plan
+from ._chain import Conversation, Polled, polling_plan
 from ._rules import rfc3339_ns
-from ._spec import ChainBlock, Endpoints, Pace, Request, Venue
+from ._spec import Endpoints, Pace, Request, Venue
 
 NAME = "blockchair"
 # 1440 calls a day without a key, whatever the chain, and 30 a minute; beyond that 402 or 429, then a ban. Two coins may
@@ -47,8 +47,6 @@ class WStats(Struct):
 
     best_block_height: Int64
     difficulty: Price
-    best_block_hash: MaybeHash | None = None
-    best_block_time: str | None = None
     hashrate_24h: Size | None = None
     blocks_24h: Int64 | None = None
     next_difficulty_estimate: Size | None = None
@@ -86,17 +84,8 @@ class Decoder(Polled):
         forecast = _forecast(native, stats)
         if stats.best_block_height < answer.sink.tip:
             return  # another of its servers, behind the last one
-        state: dict[str, Any] = {}
-        if stats.best_block_hash and stats.best_block_time:
-            best = ChainBlock(
-                height=stats.best_block_height,
-                hash=stats.best_block_hash,
-                time_s=_seconds(stats.best_block_time),
-                difficulty=stats.difficulty,
-            )
-            answer.sink.blocks([best], answer.recv_ns)
-        else:
-            state = {"height": stats.best_block_height, "difficulty": stats.difficulty}
+        # no blocks: polls are rarer than those of most chains, and each would tell a hole
+        state: dict[str, Any] = {"height": stats.best_block_height, "difficulty": stats.difficulty}
         if stats.hashrate_24h and stats.blocks_24h and native not in NO_HASHRATE:
             state |= {"hashrate": stats.hashrate_24h, "hashrate_blocks": stats.blocks_24h}
         answer.sink.network(answer.recv_ns, **state, **forecast)

@@ -21,11 +21,11 @@ from ._spec import ChainBlock, ChainSink, Context, Endpoints, LinkPlan, Pace, Re
 # 100 messages in 10 s close the connection, and so does silence of 120 s; the site's own client pings after 30 s. REST
 # limits are enforced and not published (429, then a ban): six calls a minute.
 PACE = Pace(frames_per_s=5, subscriptions_per_link=1, connects=(5, 60), rest=(6, 60), silence_s=45, ping_idle_s=15)
+STATS_BLOCKS = 144
 MOST = 150
 """More missing blocks than these are not asked for: 15 come with a call."""
 PATIENCE_NS = 120 * 1_000_000_000
 """So long a block waits for those before it."""
-STATS_BLOCKS = 144
 
 _OURS = frozenset({"block", "blocks", "da"})
 _KNOWN = frozenset(
@@ -209,10 +209,9 @@ _STATS = Request(f"/api/v1/mining/reward-stats/{STATS_BLOCKS}")
 def _read(blocks: list[WBlock]) -> list[ChainBlock]:
     """Those of the best chain, which a stale one is not; `reward` is all that the miner got."""
     found = []
-    for b in blocks:
-        if b.stale:
-            continue
-        reward, fees = (b.extras.reward, b.extras.totalFees) if b.extras else (None, None)
+    for b in (b for b in blocks if not b.stale):
+        extras = b.extras or WExtras()
+        reward, fees = extras.reward, extras.totalFees
         found.append(
             ChainBlock(
                 height=b.height,

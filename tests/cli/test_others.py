@@ -74,9 +74,25 @@ def test_sim():
     assert err == b"marketfeed: SIMULATED: made-up prices\n"
 
 
+def test_sim_of_a_chain():
+    process = start("sim", "kraken", "mempool", "bitcoind", "--block-time", "5s", "--retarget-every", "16")
+    lines = [process.stdout.readline().decode() for _ in range(6)]
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=WAIT_S)
+    assert process.returncode == 130
+    assert lines[2].startswith("mempool: ws://127.0.0.1:")
+    assert lines[2].endswith("(BTC at block 969990, one every 5 s)\n")
+    assert lines[4].startswith("bitcoind: http://127.0.0.1:")
+    assert lines[5].startswith("  MARKETFEED_BITCOIND_AUTH=marketfeed:simulated marketfeed mine BTC ")
+    assert f"--endpoint bitcoind=,{lines[4].split()[1]}" in lines[5]
+
+
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
+        (["kraken", "--block-time", "5s"], _exit.USAGE, "a chain needs a source"),
+        (["mempool", "--block-time", "100ms"], _exit.USAGE, "1 s to a day"),
+        (["mempool", "--fault", "mempool:sulk"], _exit.USAGE, "cannot 'sulk'"),
         (["krakn"], _exit.USAGE, "no simulated venue is called 'krakn'"),
         (["kraken", "--fault", "drip=1"], _exit.USAGE, "no kind is called 'drip'"),
         (["kraken", "--once"], _exit.USAGE, "go with a recording"),

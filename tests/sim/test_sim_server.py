@@ -12,6 +12,7 @@ from marketfeed import sim
 from marketfeed.errors import ConfigError
 from marketfeed.sim import link as link_module
 from marketfeed.sim import plant as plant_module
+from marketfeed.sim import simulator as simulator_module
 
 KRAKEN = {"method": "subscribe", "params": {"channel": "book", "symbol": ["BTC/USD"], "depth": 10}}
 KRAKEN_TRADES = {"method": "subscribe", "params": {"channel": "trade", "symbol": ["BTC/USD"]}}
@@ -228,7 +229,7 @@ async def test_a_client_that_does_not_read_holds_the_market_up_and_memory_stays_
 
 async def test_a_running_market_cuts_a_client_that_does_not_read(monkeypatch):
     monkeypatch.setattr(link_module, "ROOM", 10_000)
-    monkeypatch.setattr(plant_module, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(simulator_module, "PATIENCE_S", 0.1)
     async with sim.Simulator(["coinbase"], rate=20_000) as plant:
         async with Client(plant, "coinbase", COINBASE) as client:
             client.ws.transport.pause_reading()

@@ -123,7 +123,7 @@ class ChainTalk:
 
     def serve(self, node: Callable[[Request], Any], most: int = 20) -> list[Request]:
         """One whole conversation, answered by `node`; returns the calls."""
-        asked = []
+        asked: list[Request] = []
         while len(asked) < most:
             asked.append(self.ask())
             if not self.answer(node(asked[-1])):

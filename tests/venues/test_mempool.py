@@ -70,7 +70,7 @@ def real(captures: Path) -> Iterator[dict[str, Any]]:
     path = captures / "mempool_space" / "ws-cypress2024-2025.jsonl"
     if not path.is_file():
         pytest.skip(f"no {path}")
-    for line in path.read_text("utf-8").splitlines():
+    for line in path.read_bytes().splitlines():
         yield json.loads(json.loads(line)["raw"])
 
 
@@ -114,7 +114,7 @@ def test_real_forecasts_and_reward_stats_are_read(captures: Path) -> None:
         json.loads(line)
         for name in ("mempool_space/rest-docs.jsonl", "mining/rest-2026.jsonl")
         if (captures / name).is_file()
-        for line in (captures / name).read_text("utf-8").splitlines()
+        for line in (captures / name).read_bytes().splitlines()
     ]
     by_url = {line["url"].removeprefix("https://mempool.space"): line["raw"] for line in lines}
     forecast = by_url.get("/api/v1/difficulty-adjustment")
@@ -217,6 +217,11 @@ def test_P05_what_nobody_asks_for_is_counted() -> None:
     assert talk.port.counts == {"control": 0, "unasked": 1, "drift": 0}
     assert talk.answer(STATS) is False
     assert talk.port.counts["unasked"] == 2
+
+
+def test_a_null_in_place_of_a_block_or_forecast_is_nothing() -> None:
+    talk = begin().frame({"block": None, "da": None})
+    assert (talk.sink.runs, talk.sink.said) == ([], [])
 
 
 # What cannot be read

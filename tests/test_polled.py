@@ -1,0 +1,323 @@
+"""Sources that are asked over REST: one open call, answered, asked again in time, and given up where nothing comes."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from marketfeed import catalogue
+from marketfeed.commands import Close, Fetch
+from marketfeed.errors import ConfigError, TransportError
+from marketfeed.events import Block, Connected, Disconnected, Head, Malformed, NetworkStats, Stale, VenueStatus
+from marketfeed.hub import Hub
+from marketfeed.rest import Reply
+from marketfeed.runner import Runner
+from marketfeed.settings import VenueSettings, credentials
+from marketfeed.subscriptions import Subscription
+from marketfeed.venues._plan import one_host
+from marketfeed.venues._spec import ChainBlock, Context, Endpoints, LinkPlan, Pace, Request, Secret, Venue
+
+from .venues.conftest import SECOND, Talk
+from .virtual import LoopClock, Rest, Transport, cancelled, now_s, settle, virtual
+
+POLL_S = 5.0
+PACE = Pace(
+    frames_per_s=10,
+    subscriptions_per_link=10,
+    connects=(1000, 60),
+    rest=(1000, 1.0),
+    silence_s=20,
+    heartbeat=True,  # a pong, which only a test's `Talk` has, is no sign of life
+    ping_idle_s=float("inf"),
+    poll_s=POLL_S,
+)
+BITS = 0x1702C4E4
+
+
+class Decoder:
+    """Answers are {"height": ..., "more": bool}."""
+
+    def __init__(self, context: Context[Any]) -> None:
+        self.port = context.port
+        self.asked = 0
+
+    def frame(self, raw: bytes, recv_ns: int) -> None:
+        raise ValueError("nothing comes by itself")
+
+    def glance(self, frames: Sequence[bytes]) -> None: ...
+
+    def suspects(self, raw: bytes) -> Sequence[str]:
+        return []
+
+    def subscribe(self, add: Sequence[tuple[Subscription, str]]) -> list[str]:
+        for _, native in add:
+            self.port.accepted("chain", native)
+        return []
+
+    def unsubscribe(self, drop: Sequence[tuple[Subscription, str]]) -> list[str]:
+        for _, native in drop:
+            self.port.dropped("chain", native)
+        return []
+
+    def ping(self) -> None:
+        return None
+
+    def poll(self, native: str) -> Request:
+        self.asked += 1
+        return Request(f"/{native}?n={self.asked}")
+
+    def polled(self, native: str, body: bytes, recv_ns: int) -> bool:
+        answer = json.loads(body)
+        height = answer["height"]
+        block = ChainBlock(height=height, hash=f"{height:08x}", time_s=recv_ns // SECOND - 5, bits=BITS)
+        self.port.chains[native].blocks([block], recv_ns)
+        return bool(answer.get("more"))
+
+
+def plan(endpoints: Endpoints, wanted: Sequence[Subscription], pace: Pace) -> list[LinkPlan]:
+    return one_host(endpoints.ws, wanted, pace)
+
+
+VENUE = Venue(
+    name="node",
+    title="Node",
+    endpoints=Endpoints(ws="", rest="https://node.example"),
+    pace=PACE,
+    decoder=Decoder,
+    plan=plan,
+    channels=("chain",),
+    coins=("BTC", "LTC"),
+    first_data=frozenset({"chain"}),
+)
+
+
+def answer(height: int, **more: Any) -> bytes:
+    return json.dumps({"height": height, **more}).encode()
+
+
+@pytest.fixture
+def talk() -> Talk:
+    return Talk(VENUE, "BTC", channels=("chain",)).open()
+
+
+def test_it_asks_at_once_and_then_in_its_rhythm(talk: Talk) -> None:
+    assert [f.request.path for f in talk.fetches] == ["/BTC?n=1"]
+    talk.reply(answer(869_000))
+    assert [type(e) for e in talk.take()][-2:] == [Block, NetworkStats]
+    talk.wait(POLL_S - 0.5)
+    assert talk.fetches == []
+    talk.wait(0.5)
+    assert [f.request.path for f in talk.fetches] == ["/BTC?n=2"]
+    assert talk.counts.frames == talk.counts.decoded == 1
+
+
+def test_a_conversation_goes_on_at_once(talk: Talk) -> None:
+    talk.reply(answer(869_000, more=True))
+    assert [f.request.path for f in talk.fetches] == ["/BTC?n=2"]
+
+
+def test_I7_one_call_is_open_at_a_time(talk: Talk) -> None:
+    talk.wait(15)
+    assert len(talk.fetches) == 1
+
+
+def test_what_is_wanted_at_once_does_not_wait(talk: Talk) -> None:
+    talk.reply(answer(869_000)).session.poll("BTC")
+    talk.wait(0.25)
+    assert len(talk.fetches) == 1
+    talk.session.poll("BTC")
+    talk.wait(0.25)
+    assert len(talk.fetches) == 1
+
+
+def test_P01_an_answer_that_cannot_be_read_is_malformed_and_asked_again(talk: Talk) -> None:
+    talk.take()
+    talk.reply(b"<html>Bad gateway</html>")
+    (bad,) = talk.take()
+    assert isinstance(bad, Malformed)
+    assert talk.counts.malformed == talk.counts.frames == 1
+    talk.wait(1)
+    assert len(talk.fetches) == 1
+    talk.reply(answer(869_000))
+    assert isinstance(talk.take()[0], Block)
+
+
+def test_P10_a_block_that_cannot_be_is_malformed(talk: Talk) -> None:
+    talk.take()
+    talk.reply(answer(-1))
+    assert [type(e) for e in talk.take()] == [Malformed]
+
+
+def test_a_status_that_is_no_answer_is_told_once_and_asked_again(talk: Talk) -> None:
+    talk.take()
+    for _ in range(3):
+        talk.reply(b"work queue depth exceeded \x1b[2J", status=503).wait(2)
+    told = [e for e in talk.take() if isinstance(e, VenueStatus)]
+    assert [e.detail for e in told] == [r"HTTP 503: work queue depth exceeded \x1b[2J"]
+    assert talk.counts.control == talk.counts.frames == 3
+
+
+def test_T06_a_source_that_does_not_answer_is_left_with_the_reason(talk: Talk) -> None:
+    talk.reply(answer(869_000)).wait(POLL_S)
+    for _ in range(12):
+        if talk.closed:
+            break
+        for fetch in talk.fetches[:]:
+            talk.fetches.remove(fetch)
+            talk.session.on_failure(fetch.token, talk.mono_ns, "cannot connect to node.example: refused")
+        talk.wait(2)
+    assert talk.closed == "silent for 20.0 s: cannot connect to node.example: refused"
+
+
+def test_late_answers_are_nobodys(talk: Talk) -> None:
+    token = talk.fetches[0].token
+    talk.reply(answer(869_000)).take()
+    talk.session.on_reply(token, 200, answer(1), talk.now, talk.mono_ns)
+    talk.session.on_failure(token, talk.mono_ns)
+    assert talk.take() == []
+
+
+def test_an_unsubscribed_chain_is_not_asked_any_more(talk: Talk) -> None:
+    talk.reply(answer(869_000))
+    talk.session.change((), [Subscription("node", "BTC", "chain")], talk.mono_ns)
+    talk.wait(20)
+    assert talk.fetches == []
+
+
+# On a driver, with time that costs nothing
+
+
+class World:
+    """A runner of the polled venue; `answers` are used up in order, the last one for ever."""
+
+    def __init__(self, *answers: Any, venue: Venue = VENUE) -> None:
+        self.asked: list[tuple[float, Request]] = []
+        self.answers = list(answers)
+        self.rest = Rest({})
+        self.rest.fetch = self._fetch  # type: ignore[method-assign] # the test answers itself
+        self.hub = Hub()
+        self.events: list[Head] = []
+        for kind in Head.__subclasses__():
+            self.hub.handlers[kind] = [self.events.append]
+        self.runner = Runner(
+            venue,
+            VenueSettings(),
+            self.hub,
+            transport=Transport(),
+            rest=self.rest,
+            clock=LoopClock(),
+            dice=lambda: 0.5,
+            exact=False,
+        )
+
+    async def _fetch(self, base: str, request: Request) -> Reply:
+        self.asked.append((now_s(), request))
+        await asyncio.sleep(0.01)
+        given = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(given, Exception):
+            raise given
+        return given if isinstance(given, Reply) else Reply(200, given)
+
+    async def run(self, seconds: float, *coins: str) -> "World":
+        task = asyncio.create_task(self.runner.run())
+        self.runner.want([Subscription("node", coin, "chain") for coin in coins])
+        await asyncio.sleep(seconds)
+        await cancelled(task)
+        return self
+
+    def told(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+@virtual
+async def test_a_polling_link_lives_without_a_socket() -> None:
+    world = await World(answer(869_000), answer(869_001)).run(21, "BTC")
+    assert [b.height for b in world.told(Block)] == [869_000, 869_001]
+    assert len(world.told(Connected)) == 1
+    assert [round(at - world.asked[0][0]) for at, _ in world.asked] == [0, 5, 10, 15, 20]
+    assert world.told(Disconnected)[0].reason == "closed by us"
+
+
+@virtual
+async def test_T06_a_node_that_is_away_is_told_and_tried_for_ever() -> None:
+    down = TransportError("cannot connect to node.example: refused")
+    world = await World(down, down, down, down, down, down, down, down, answer(869_000)).run(600, "BTC")
+    ends = world.told(Disconnected)
+    assert ends
+    assert "refused" in ends[0].reason
+    assert [b.height for b in world.told(Block)] == [869_000]
+
+
+@virtual
+async def test_a_coin_the_source_does_not_have_is_refused() -> None:
+    world = await World(answer(869_000)).run(10, "DOGE")
+    assert "DOGE" in world.runner.refused["node:DOGE:chain"]
+
+
+@virtual
+async def test_429_keeps_the_source_away_as_long_as_it_says() -> None:
+    world = await World(Reply(429, b"", retry_after_s=30.0), answer(869_000)).run(60, "BTC")
+    first, second = world.asked[0][0], world.asked[1][0]
+    assert second - first >= 30
+
+
+@virtual
+async def test_stale_where_no_answer_comes_in_time() -> None:
+    world = await World(Reply(500, b"starting")).run(300, "BTC")
+    assert world.told(Stale)
+    assert [e.detail for e in world.told(VenueStatus)][:1] == ["HTTP 500: starting"]
+
+
+# Keys
+
+
+def test_credentials_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    asks = structs.replace(VENUE, credentials="required")
+    with pytest.raises(ConfigError, match="MARKETFEED_NODE_AUTH"):
+        credentials(asks)
+    assert credentials(structs.replace(VENUE, credentials="optional")) == credentials(VENUE) == {}
+    cookie = tmp_path / ".cookie"
+    cookie.write_text("__cookie__:secret\n")
+    monkeypatch.setenv("MARKETFEED_NODE_COOKIE", str(cookie))
+    found = credentials(asks)["Authorization"]
+    assert isinstance(found, Secret)
+    assert found.reveal() == "Basic X19jb29raWVfXzpzZWNyZXQ="
+    assert "secret" not in repr(found)
+    monkeypatch.setenv("MARKETFEED_NODE_AUTH", "user:pass")
+    assert credentials(asks)["Authorization"] != found
+    monkeypatch.setenv("MARKETFEED_NODE_AUTH", "nonsense")
+    with pytest.raises(ConfigError, match="user:password") as told:
+        credentials(asks)
+    assert "nonsense" not in str(told.value)
+    monkeypatch.delenv("MARKETFEED_NODE_AUTH")
+    monkeypatch.setenv("MARKETFEED_NODE_COOKIE", str(tmp_path / "none"))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        credentials(asks)
+
+
+@virtual
+async def test_keys_go_with_each_call_and_into_no_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARKETFEED_NODE_AUTH", "user:hunter2")
+    asks = structs.replace(VENUE, credentials="required")
+    world = await World(Reply(401, b"denied"), answer(869_000), venue=asks).run(20, "BTC")
+    assert all("Authorization" in request.headers for _, request in world.asked)
+    assert "hunter2" not in repr(world.events) + repr(world.asked)
+    await settle()
+
+
+def test_a_venue_has_the_channels_it_says() -> None:
+    with pytest.raises(ConfigError, match="kraken has no 'chain'; it serves trades, ticker, book"):
+        catalogue.check(Subscription("kraken", "BTC", "chain"))
+    with pytest.raises(ConfigError, match="mempool has no 'trades'; it serves chain of BTC"):
+        catalogue.check(Subscription("mempool", "BTC-USD", "trades"))
+    assert [venue.name for venue in catalogue.chain_sources("BTC")] == ["bitcoind", "mempool", "blockchair"]
+
+
+def test_closing_is_quiet() -> None:
+    talk = Talk(VENUE, "BTC", channels=("chain",)).open()
+    assert not any(isinstance(c, Close | Fetch) for c in talk.session.commands)
+    talk.session.on_close(1000, "closed by us", talk.now, retry_s=None)
+    assert [type(e) for e in talk.take()][-1] is Disconnected
