@@ -133,5 +133,5 @@ def _fits_mode(given: Mapping[str, Any]) -> None:
         for name in ("difficulty", "price"):
             if not given.get(name):
                 raise ConfigError(f"--calc needs --{name}")
-    elif given.get("payback") is None and any(given.get(name) is not None for name in CALC_ONLY[-3:]):
+    if given.get("payback") is None and any(given.get(name) is not None for name in CALC_ONLY[-3:]):
         raise ConfigError("--difficulty-growth, --price-change and --resale go with --payback")

@@ -31,10 +31,27 @@ def computed(ask: Ask, given: Mapping[str, Any]) -> list[dict[str, Any]]:
         for coin, block in zip(coins, blocks, strict=True)
     ]
     found = [_of_rig(ask, label, rig, terms, blocks) for rig in rigs]
-    if given["payback"] is not None:
-        for one in found:
+    for one in found:
+        one["assumptions"] = _assumed(ask, coins, blocks, numbers["fees"])
+        if given["payback"] is not None:
             one["payback"] = _payback(one, given)
     return found
+
+
+def _assumed(
+    ask: Ask, coins: Sequence[Coin], blocks: Sequence[Mapping[str, Any]], fees: Mapping[str, float]
+) -> list[str]:
+    """What was taken for granted because nobody said otherwise."""
+    points = []
+    for coin, block in zip(coins, blocks, strict=True):
+        if block["height_assumed"]:
+            pays = f"{block['subsidy']:,.8g} {coin.code} a block"
+            points.append(f"the subsidy is that of about today's height {block['height']:,}: {pays} (--height)")
+        if block["height"] is not None and coin.code not in fees:
+            points.append(f"blocks of {coin.code} hold no transaction fees (--fees)")
+    if len(ask.tariff.slots) > 1:
+        points.append("electricity costs what it does in the mean of the day")
+    return points
 
 
 def _by_coin(typed: Sequence[str], name: str, values: Sequence[Any]) -> dict[str, Any]:

@@ -28,9 +28,8 @@ def lines(found: Mapping[str, Any], name: str, width: int, colour: bool) -> list
         for row in section:
             sign = (found["profit_day"] > 0) - (found["profit_day"] < 0) if row[0] in {"profit", "margin"} else 0
             out += [bold(line, ("", "green", "red")[sign]) for line in _row(row, widths, width)]
-    if "payback" in found:
-        out += ["", *_wrapped("It is assumed that", found["payback"]["assumptions"], width)]
-    return out
+    assumed = [*found["assumptions"], *found.get("payback", {}).get("assumptions", ())]
+    return [*out, "", *_wrapped("It is assumed that", assumed, width)] if assumed else out
 
 
 def _painter(colour: bool) -> Callable[[str, str], str]:
@@ -97,7 +96,7 @@ def _coin(found: Mapping[str, Any], one: Mapping[str, Any], quote: str) -> list[
 def _reward(one: Mapping[str, Any], code: str) -> str:
     if one["height"] is None:
         return "as given"
-    about = "ASSUMED: about today's height" if one["height_assumed"] else "height"
+    about = "ASSUMED height" if one["height_assumed"] else "height"
     return f"subsidy {one['subsidy']:,.8g} {code} ({about} {one['height']:,}), fees {one['fees']:g}"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from .. import catalogue
 from ..errors import ConfigError, UnknownVenue
-from ..events import Block, Head, NetworkStats
+from ..events import Block, Connected, Head, NetworkStats
 from ..miner import sources_of
 from ..mining.coins import Coin
 from ._mine_ask import EXAMPLE
@@ -70,10 +70,11 @@ def _simulated(coins: Sequence[Coin], named: Sequence[str]) -> list[str]:
 
 
 class MineReach(Reach):
-    """As `Reach`; a chain's source is reached by its first figures too."""
+    """As `Reach`; what is polled has no connection that shows it to be reached: its first figures do."""
 
     def __init__(self, source: Source) -> None:
         super().__init__((), source)
+        self._polled = {name for name in source.venues if not catalogue.venue(name).endpoints.ws}
         self._wanted = {"what is not known yet"}  # so that nothing counts as all of it
 
     def want(self, names: Iterable[str]) -> None:
@@ -86,7 +87,7 @@ class MineReach(Reach):
             self._failures.pop(event.venue, None)
             first, self._reached = not self._reached, True
             return first
-        return super().event(event)
+        return False if isinstance(event, Connected) and event.venue in self._polled else super().event(event)
 
     def _unreached(self) -> str:
         return super()._unreached().partition(": marketfeed ")[0] + f": {EXAMPLE} --sim"

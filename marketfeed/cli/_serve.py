@@ -58,7 +58,7 @@ def _tell_source(plant: sim.Simulator, name: str) -> None:
     """Where a source of the chain listens, and how to read it."""
     at = plant.endpoints[name]
     truth = plant.chain.truth
-    words = f"{truth.coin} at block {truth.tip.height}, one every {truth.block_time:g} s"
+    words = f"{truth.coin} at block {truth.tip.height}, one every {plant.chain.block_time:g} s"
     click.echo(f"{name}: {' '.join(filter(None, (at.ws, at.rest)))} ({words})")
     secret = f"MARKETFEED_BITCOIND_AUTH={sim.BITCOIND_AUTH} " if name == "bitcoind" else ""
     command = ["mine", truth.coin, "--rig", "s21xp", "--electricity", "0.06", "--source", name]

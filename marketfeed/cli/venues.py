@@ -1,5 +1,7 @@
 """`marketfeed venues`: what venues there are."""
 
+from typing import Any
+
 import click
 
 from . import _options
@@ -8,7 +10,7 @@ from . import _options
 @click.command("venues", short_help="List the venues there are.")
 @_options.JSON
 def command(as_json: bool) -> int:
-    """List the venues there are: how their books are proven, and where they are.
+    """List the venues there are: how their books are proven, and where they are. Sources of chains come last.
 
     \b
     Book proof:
@@ -22,7 +24,7 @@ def command(as_json: bool) -> int:
     from ._table import table  # noqa: PLC0415 # heavy
 
     rows = []
-    for name in catalogue.names():
+    for name in sorted(catalogue.names(), key=lambda name: bool(catalogue.venue(name).coins)):
         venue = catalogue.venue(name)
         rule = venue.book
         proof = (
@@ -52,9 +54,14 @@ def command(as_json: bool) -> int:
             click.echo(orjson.dumps(row))
         return 0
     shown = [
-        [str(r["name"]), str(r["title"]), ", ".join(r["channels"]), str(r["book_proof"]), str(r["ws"]), str(r["rest"])]  # type: ignore[arg-type] # a list
+        [str(r["name"]), str(r["title"]), _channels(r), str(r["book_proof"]), str(r["ws"]), str(r["rest"])]
         for r in rows
     ]
     for line in table(["name", "title", "channels", "book proof", "websocket", "rest"], shown):
         click.echo(line)
     return 0
+
+
+def _channels(row: dict[str, Any]) -> str:
+    of = f" of {', '.join(row['coins'])}" if row["coins"] else ""
+    return ", ".join(row["channels"]) + of

@@ -1,7 +1,8 @@
 """Network figures for profit: of each coin the best source there is, fail-over, agreement, and how fresh they are.
 
 The first source in order of trust is used while it is fresh. A source is stale where its connection has been down for
-some time, where it lags behind another, or where no block has come for so long that no chain is that slow.
+some time, where it has lagged behind another for as long, or where no block has come for so long that no chain is
+that slow.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,14 +21,16 @@ AGREE = 1e-9
 
 
 class _Source:
-    """What one source said of one coin. `down` is when its connection was lost (ns), 0 while it stands."""
+    """What one source said of one coin. `down` is since when its connection is lost (ns), `behind` since when it lags;
+    0 where neither is so."""
 
-    __slots__ = ("down", "stats", "ts")
+    __slots__ = ("behind", "down", "stats", "ts")
 
     def __init__(self) -> None:
         self.stats: NetworkStats | None = None
         self.ts = 0
         self.down = 0
+        self.behind = 0
 
 
 class Network(Struct, frozen=True):
@@ -58,6 +61,7 @@ class Networks:
             source.down = 0
             if isinstance(event, NetworkStats):
                 source.stats = event
+                self._compare(event.symbol, event.ts_recv)
             return True
         if isinstance(event, Disconnected | Stale):  # what is up again is known by what it tells, and not before
             for of in self._sources.values():
@@ -66,6 +70,14 @@ class Networks:
                     source.down = source.down or event.ts_recv
         return False
 
+    def _compare(self, coin: str, now: int) -> None:
+        """Note who lags: a source that is asked now and then may do so for a moment."""
+        of = [source for source in self._sources[coin].values() if source.stats is not None]
+        best = max(source.stats.height for source in of if source.stats)
+        for source in of:
+            lags = source.stats is not None and source.stats.height < best - LAG_BLOCKS
+            source.behind = (source.behind or now) if lags else 0
+
     def edges(self, now: int) -> Iterable[int]:
         """Times after `now` at which a source becomes stale or its figures die, if nothing comes."""
         for coin, of in self._sources.items():
@@ -73,6 +85,8 @@ class Networks:
                 if source.stats is None:
                     continue
                 ends = [source.ts + _silence_ns(coin)]
+                if source.behind:
+                    ends.append(source.behind + self._down_ns)
                 if source.down:
                     ends += [source.down + self._down_ns, self._death(source)]
                 yield from (at for at in ends if at > now)
@@ -80,13 +94,12 @@ class Networks:
     def network(self, coin: str, now: int) -> Network:
         """The coin's network at a time: the first fresh source, else the first that still counts."""
         of = self._sources[coin]
-        best = max((s.stats.height for s in of.values() if s.stats and not self._old(coin, s, now)), default=0)
         inputs: list[Input] = []
         fresh: list[NetworkStats] = []
         old: list[NetworkStats] = []
         for name, source in of.items():
             stats = source.stats
-            stale = stats is None or self._old(coin, source, now) or stats.height < best - LAG_BLOCKS
+            stale = stats is None or self._old(coin, source, now)
             if stats is not None and not (source.down and now >= self._death(source)):
                 (old if stale else fresh).append(stats)
             inputs.append(
@@ -104,8 +117,9 @@ class Networks:
         return Network(chosen, tuple(inputs), _disagreeing(chosen, fresh), any(s.stats for s in of.values()))
 
     def _old(self, coin: str, source: _Source, now: int) -> bool:
-        down = bool(source.down) and now - source.down >= self._down_ns
-        return down or now - source.ts >= _silence_ns(coin)
+        if any(since and now - since >= self._down_ns for since in (source.down, source.behind)):
+            return True
+        return now - source.ts >= _silence_ns(coin)
 
     def _death(self, source: _Source) -> int:
         """When the figures of a source that is down count no more: at the next retarget, if that comes before."""

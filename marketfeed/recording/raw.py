@@ -3,10 +3,10 @@
 import binascii
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -14,6 +14,7 @@ from msgspec import Struct
 from ..errors import RecordingError
 from ..text import escaped
 
+T = TypeVar("T")
 MAX_SECONDS_DIGITS = 12
 """Digits of a Unix time in seconds; one with an absurd exponent would take a minute to become an integer."""
 
@@ -59,6 +60,14 @@ def _open(path: Path) -> IO[bytes]:
 
 def read_lines(path: str | Path) -> Iterator[Line]:
     """The lines of a recording, plain or gzip. Raises RecordingError naming the file and the line."""
+    return decoded(path, _line, "a line of a raw recording")
+
+
+def decoded(path: str | Path, decode: Callable[[bytes], T], what: str) -> Iterator[T]:
+    """What `decode` makes of each line of a file, plain or gzip; `what` says what a line is.
+
+    Raises RecordingError naming the file and the line.
+    """
     path = Path(path)
     number = 0
     try:
@@ -66,12 +75,12 @@ def read_lines(path: str | Path) -> Iterator[Line]:
             for text in stream:
                 number += 1
                 if text.strip():
-                    yield _line(text)
+                    yield decode(text)
     except FileNotFoundError:
         raise RecordingError(f"{path}: there is no such file") from None
     except IsADirectoryError:
         raise RecordingError(f"{path}: is a folder; name one recording") from None
     except (ValueError, RecursionError) as exc:
-        raise RecordingError(f"{path}, line {number}: not a line of a raw recording: {escaped(str(exc), 200)}") from exc
+        raise RecordingError(f"{path}, line {number}: not {what}: {escaped(str(exc), 200)}") from exc
     except (OSError, EOFError, zlib.error) as exc:
         raise RecordingError(f"{path}, after line {number}: {exc}") from exc

@@ -41,6 +41,7 @@ class SimChain:
         height: int = START_HEIGHT,
         bits: int = START_BITS,
         block_time: float = BLOCK_S,
+        haste: float = 1.0,
         retarget_every: int = EPOCH,
         drift: float = 0.01,
         fee_spikes: float = 0.01,
@@ -49,7 +50,8 @@ class SimChain:
         """A chain whose tip at `start` (Unix s) is at `height`.
 
         `bits` are those of the first block of its history, an epoch or more before; what holds at `height`
-        follows from there. `block_time` is what the retarget aims at, in seconds, `drift` how much the
+        follows from there. `block_time` is what the retarget aims at, in seconds; from `start` on blocks come `haste`
+        times as fast, as if so much more were mining. `drift` how much the
         hashrate grows in 2016 blocks' time (0.01 is 1 %), `fee_spikes` and `reorgs` the chance per block that one
         begins. Raises `ConfigError` for what cannot be.
         """
@@ -64,12 +66,15 @@ class SimChain:
         self._seed = f"{seed}:{coin}"
         self._rng = Random(self._seed)
         self._drift, self._spikes, self._reorgs = drift, fee_spikes, reorgs
+        self._haste = 1.0
         self._branch = self._spike = 0
         self._blocks: list[SimBlock] = []
         self._known: dict[str, SimBlock] = {}
         self._hashes_s = work(bits) / block_time
         self._since = self._next_at = self.now = float(_GENESIS)
         self._grow_history(height, bits, start)
+        self._haste = haste
+        self._schedule(self.now)
 
     def __repr__(self) -> str:
         return f"SimChain({self.coin}, tip {self.tip.height}, bits {self.tip.bits:08x}, {len(self.orphans)} orphans)"
@@ -149,7 +154,7 @@ class SimChain:
     def _schedule(self, at: float) -> None:
         """Draw when the next block comes: a chance of hashrate / work in every second."""
         epochs = (at - self._since) / (self.block_time * EPOCH)
-        hashes_s = self._hashes_s * exp(min(self._drift * epochs, 20.0))
+        hashes_s = self._haste * self._hashes_s * exp(min(self._drift * epochs, 20.0))
         self._next_at = at + self._rng.expovariate(hashes_s / work(self.bits_after(self.tip)))
 
     def _add(self, at: float) -> None:
@@ -212,7 +217,6 @@ class SimChain:
         self._known = {one.hash: one for one in self._blocks}
         self._since += shift
         self.now = float(start)
-        self._schedule(self.now)
 
 
 def _median(times: list[int]) -> int:

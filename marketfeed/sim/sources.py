@@ -10,6 +10,7 @@ import msgspec
 from ..errors import ConfigError
 from .bitcoind import Bitcoind
 from .chain import START_BITS, START_HEIGHT, SimChain
+from .chain_block import BLOCK_S as BITCOIN_BLOCK_S
 from .chain_block import EPOCH, ChainStep
 from .chain_server import ChainServer
 from .chain_view import ChainView
@@ -27,7 +28,11 @@ BLOCK_S = 10.0
 
 
 class ChainSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plant's chain is like; see `SimChain`. `start` is Unix s, None for the plant's clock."""
+    """What a plant's chain is like; see `SimChain`. `start` is Unix s, None for the plant's clock.
+
+    Blocks come every `block_time` seconds. With Bitcoin's own epochs its difficulty is of a chain that aims at 600 s
+    all the same, so that forecasts made for Bitcoin fit; with others the chain aims at `block_time`.
+    """
 
     block_time: float = BLOCK_S
     retarget_every: int = EPOCH
@@ -61,18 +66,21 @@ class Sources:
         seed: int,
         by_hand: bool,
     ) -> None:
+        hasty = settings.retarget_every == EPOCH and 1 <= settings.block_time < BITCOIN_BLOCK_S
         self.truth = SimChain(
             seed,
             start=plant.clock() / 1e9 if settings.start is None else settings.start,
             height=settings.height,
             bits=settings.bits,
-            block_time=settings.block_time,
+            block_time=BITCOIN_BLOCK_S if hasty else settings.block_time,
+            haste=BITCOIN_BLOCK_S / settings.block_time if hasty else 1.0,
             retarget_every=settings.retarget_every,
             drift=settings.drift,
             fee_spikes=settings.fee_spikes,
             reorgs=settings.reorgs,
         )
         """The true chain."""
+        self.block_time = settings.block_time
         self.servers: dict[str, ChainServer] = {}
         self._views: dict[str, ChainView] = {}
         self._now = plant.now

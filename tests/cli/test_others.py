@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from marketfeed import schema
+from marketfeed import catalogue, schema
 from marketfeed.cli import _exit
 
 from .helpers import WAIT_S, call, rows, start
@@ -12,10 +12,12 @@ from .helpers import WAIT_S, call, rows, start
 def test_venues():
     lines = call("venues").stdout.splitlines()
     assert lines[0].startswith("name ")
-    assert [line.split()[0] for line in lines[1:]] == ["binance", "coinbase", "kraken"]
+    assert [line.split()[0] for line in lines[1:4]] == ["binance", "coinbase", "kraken"]
+    assert {line.split()[0] for line in lines[1:]} == set(catalogue.names())
     found = {row["name"]: row for row in rows(call("venues", "--json").stdout)}
     assert found["kraken"]["book_proof"] == "checksum"
     assert found["coinbase"]["default"]
+    assert found["mempool"]["coins"] == ["BTC"]
 
 
 def test_symbols():

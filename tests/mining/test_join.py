@@ -362,10 +362,14 @@ def test_a_short_cut_of_a_source_is_no_news(world: World) -> None:
 
 
 def test_a_source_that_lags_is_stale() -> None:
-    world = World(sources=TWO).ready().network(1003, "blockchair")
+    world = World(sources=TWO, limits={"price_stale_s": 1e6}).ready().network(1003, "blockchair")
+    assert world.one().terms[0].height == 1000, "one that is asked now and then lags for moments"
+    world.after(45)
     profit = world.one()
-    assert "mempool:BTC:chain" in profit.stale
+    assert profit.stale == ("mempool:BTC:chain",)
     assert profit.terms[0].height == 1003
+    world.network(1003)
+    assert world.one().stale == ()
 
 
 def test_sources_that_disagree_are_named() -> None:
