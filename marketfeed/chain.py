@@ -4,7 +4,6 @@ Formulas are those of `mining`. A source proves little: what no chain can be is 
 sources say is compared where they are joined.
 """
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 from math import isfinite
@@ -12,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
+from .chain_check import check_block, difficulty_of
 from .events import Block, NetworkStats
 from .mining.coins import Coin, coin
 from .mining.compact import difficulty_from_bits
@@ -29,11 +29,6 @@ EARLY = 100
 """Blocks of an epoch before which its own pace says little: 10 % either way is luck."""
 REST_NS = 60 * SECOND
 """Between two events where nothing but estimates moved."""
-MAX_AHEAD_S = 4 * 3600
-"""A header's time may be two hours ahead of honest clocks; and ours may be wrong too."""
-EARLIEST_S = 1_231_006_505
-"""The first block of the first chain."""
-_HASH = re.compile(r"[0-9a-f]{8,128}")
 
 
 class Epoch(Struct, frozen=True):
@@ -90,7 +85,9 @@ class ChainStream(Stream):
     def blocks(self, blocks: Sequence[ChainBlock], ts_recv: int) -> None:
         """See `ChainSink`."""
         for block in blocks:
-            self._check(block, ts_recv)
+            check_block(block, ts_recv)
+            if abs(block.height - self.tip) < EPOCH:
+                self._check_step(difficulty_of(block))
         if any(b.height != a.height + 1 for a, b in pairwise(blocks)):
             raise ValueError("blocks do not follow each other")
         if any(b.prev_hash not in ("", a.hash) for a, b in pairwise(blocks)):
@@ -144,22 +141,6 @@ class ChainStream(Stream):
         self._said.update(given)
         self._tell_stats(ts_recv)
 
-    def _check(self, block: ChainBlock, ts_recv: int) -> None:
-        name = f"block {block.height}"
-        if not 0 < block.height < 2**53 or not _HASH.fullmatch(block.hash):
-            raise ValueError(f"{name} has a height or a hash that no block has")
-        if block.time_s < EARLIEST_S or (ts_recv and block.time_s > ts_recv // SECOND + MAX_AHEAD_S):
-            raise ValueError(f"{name} has an absurd time: {block.time_s} s")
-        if (block.subsidy or 0) < 0 or (block.fees or 0) < 0:
-            raise ValueError(f"{name} pays a negative amount")
-        difficulty = _difficulty(block)
-        if not (isfinite(difficulty) and difficulty > 0):
-            raise ValueError(f"{name} has difficulty {difficulty!r}, which is not a positive number")
-        if block.bits is not None and block.difficulty is not None and abs(block.difficulty / difficulty - 1) > 1e-9:
-            raise ValueError(f"{name} has difficulty {block.difficulty!r}, and its bits say {difficulty!r}")
-        if abs(block.height - self.tip) < EPOCH:
-            self._check_step(difficulty)
-
     def _check_step(self, difficulty: float) -> None:
         """A chain with epochs never moves more than fourfold."""
         known = self._stats
@@ -212,7 +193,7 @@ class ChainStream(Stream):
             height=block.height,
             hash=block.hash,
             prev_hash=block.prev_hash,
-            difficulty=_difficulty(block),
+            difficulty=difficulty_of(block),
             bits=block.bits,
             subsidy=block.subsidy,
             fees=block.fees,
@@ -240,7 +221,7 @@ class ChainStream(Stream):
         block = self._told.get(tip)
         bits = said.get("bits", block.bits if block else None)
         exact = self._locked_in()
-        difficulty = said.get("difficulty", _difficulty(block) if block else None)
+        difficulty = said.get("difficulty", difficulty_of(block) if block else None)
         if exact is not None and "bits" not in said:
             bits, difficulty = exact, difficulty_from_bits(exact)
         if difficulty is None or not tip:
@@ -312,11 +293,3 @@ def _change(before: ChainBlock | None, block: ChainBlock) -> float:
     if before is None or before.bits is None or block.bits is None:
         return 0.0
     return change_percent(before.bits, block.bits)
-
-
-def _difficulty(block: ChainBlock) -> float:
-    if block.bits is not None:
-        return difficulty_from_bits(block.bits)
-    if block.difficulty is None:
-        raise ValueError(f"block {block.height} tells neither bits nor difficulty")
-    return block.difficulty

@@ -115,6 +115,13 @@ class Driver:
             self.session.change(add, drop, self._edge.clock.mono_ns())
             self._after()
 
+    def poll(self) -> None:
+        """Ask a polled source now: there is news."""
+        if self.session is not None:
+            for native in self.session.chains:
+                self.session.poll(native)
+            self._after()
+
     def restart(self, reason: str) -> None:
         """Close the standing connection; a new one follows."""
         if self._link is not None:

@@ -9,8 +9,9 @@ from msgspec import structs
 from .clock import Clock
 from .counts import Counts
 from .driver import Driver, Edge
-from .errors import TransportError, UnknownSymbol
+from .errors import ConfigError, TransportError, UnknownSymbol
 from .events import Disconnected, Head, Instrument, Refused
+from .hashblocks import check_zmq, hashblocks
 from .hub import Hub
 from .listing import Listing
 from .pace import SECOND, Backoff, Budget
@@ -40,6 +41,10 @@ class Runner:
     ) -> None:
         if settings.pace is not None:
             venue = structs.replace(venue, pace=settings.pace)
+        if settings.zmq is not None:
+            if not venue.pace.poll_s:
+                raise ConfigError(f"{venue.name} is not polled: zmq= is for nodes of one's own")
+            check_zmq(settings.zmq)
         self.venue = venue
         self.endpoints = settings.endpoints(venue.endpoints)
         self.refused: dict[str, str] = {}
@@ -72,10 +77,16 @@ class Runner:
         """Serve until cancelled; every link and task ends with it. What is known is served while more is learnt."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._learn())
+            if self._settings.zmq is not None:
+                tasks.create_task(hashblocks(self._settings.zmq, self._poll_now))
             while True:
                 await self._work.wait()
                 self._work.clear()
                 self._assign(tasks)
+
+    def _poll_now(self) -> None:
+        for kept in self._links:
+            kept.driver.poll()
 
     def want(self, subscriptions: Iterable[Subscription]) -> None:
         """Serve these too; one that was refused is looked up again."""

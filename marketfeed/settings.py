@@ -16,7 +16,8 @@ class VenueSettings(Struct, frozen=True, kw_only=True):
 
     `ws` and `rest` are base URLs, so that a simulator or a mirror can stand in; `ws://` and `http://` only on loopback.
     `proxy` is a URL; None means HTTP(S)_PROXY of the environment. `max_resyncs` is how often a minute a book may
-    be asked for again on one connection before the connection is replaced.
+    be asked for again on one connection before the connection is replaced. `zmq` is where a node publishes its blocks
+    (`tcp://127.0.0.1:28332`), in the extra `[zmq]`: it is asked at once then, and not only when that is due.
     """
 
     ws: str | None = None
@@ -24,6 +25,7 @@ class VenueSettings(Struct, frozen=True, kw_only=True):
     proxy: str | None = None
     pace: Pace | None = None
     max_resyncs: int = 3
+    zmq: str | None = None
 
     def endpoints(self, default: Endpoints) -> Endpoints:
         """The endpoints to use. Raises ConfigError for a URL that may not be used."""

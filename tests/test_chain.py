@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketfeed.chain import EPOCH, MAX_AHEAD_S, ChainStream
+from marketfeed.chain import EPOCH, ChainStream
+from marketfeed.chain_check import MAX_AHEAD_S
 from marketfeed.events import Block, Gap, Head, NetworkStats
 from marketfeed.outlet import Outlet
 from marketfeed.subscriptions import Subscription

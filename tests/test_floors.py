@@ -19,10 +19,10 @@ FLOORS: list[set[str]] = [
     {"errors", "number", "symbols", "subscriptions", "events", "text", "counts"},
     {"venues"},
     {
-        *("book", "trusted_book", "sync", "outlet", "streams", "chain", "mining"),
+        *("book", "trusted_book", "sync", "outlet", "streams", "chain", "chain_check", "mining"),
         *("pace", "commands", "desk", "fetches", "pulse", "session"),
     },
-    {"clock", "transport", "transports", "rest", "driver"},
+    {"clock", "transport", "transports", "rest", "hashblocks", "driver"},
     {"catalogue", "settings", "consumer", "hub", "listing", "runner", "miner", "feed", "loop"},
     {"recording", "sim", "schema", "cli"},
 ]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from msgspec import structs
 
 from marketfeed import catalogue
 from marketfeed.commands import Close, Fetch
-from marketfeed.errors import ConfigError, TransportError
+from marketfeed.errors import ConfigError, MissingExtra, TransportError
 from marketfeed.events import Block, Connected, Disconnected, Head, Malformed, NetworkStats, Stale, VenueStatus
 from marketfeed.hub import Hub
 from marketfeed.rest import Reply
@@ -21,7 +22,7 @@ from marketfeed.venues._plan import one_host
 from marketfeed.venues._spec import ChainBlock, Context, Endpoints, LinkPlan, Pace, Request, Secret, Venue
 
 from .venues.conftest import SECOND, Talk
-from .virtual import LoopClock, Rest, Transport, cancelled, now_s, settle, virtual
+from .virtual import LoopClock, Rest, Transport, cancelled, now_s, settle, until, virtual
 
 POLL_S = 5.0
 PACE = Pace(
@@ -193,7 +194,7 @@ def test_an_unsubscribed_chain_is_not_asked_any_more(talk: Talk) -> None:
 class World:
     """A runner of the polled venue; `answers` are used up in order, the last one for ever."""
 
-    def __init__(self, *answers: Any, venue: Venue = VENUE) -> None:
+    def __init__(self, *answers: Any, venue: Venue = VENUE, zmq: str | None = None) -> None:
         self.asked: list[tuple[float, Request]] = []
         self.answers = list(answers)
         self.rest = Rest({})
@@ -204,7 +205,7 @@ class World:
             self.hub.handlers[kind] = [self.events.append]
         self.runner = Runner(
             venue,
-            VenueSettings(),
+            VenueSettings(zmq=zmq),
             self.hub,
             transport=Transport(),
             rest=self.rest,
@@ -269,6 +270,42 @@ async def test_stale_where_no_answer_comes_in_time() -> None:
     world = await World(Reply(500, b"starting")).run(300, "BTC")
     assert world.told(Stale)
     assert [e.detail for e in world.told(VenueStatus)][:1] == ["HTTP 500: starting"]
+
+
+# Pushed hints
+
+
+async def test_a_block_over_zmq_is_asked_for_at_once() -> None:
+    """A node that is polled once in an hour, and says that there is a block."""
+    zmq = pytest.importorskip("zmq")
+    with zmq.Context() as context, context.socket(zmq.PUB) as node:
+        node.setsockopt(zmq.LINGER, 0)
+        port = node.bind_to_random_port("tcp://127.0.0.1")
+        seldom = structs.replace(VENUE, pace=structs.replace(PACE, poll_s=3600.0, silence_s=1e6))
+        world = World(answer(869_000), answer(869_001), venue=seldom, zmq=f"tcp://127.0.0.1:{port}")
+        task = asyncio.create_task(world.runner.run())
+        world.runner.want([Subscription("node", "BTC", "chain")])
+        await until(lambda: world.told(Block))
+        node.send_multipart([b"hashblock", b"too short", bytes(4)])
+        while len(world.asked) < 2:  # a subscriber that joins late misses what was said before
+            node.send_multipart([b"hashblock", bytes(32), bytes(4)])
+            await asyncio.sleep(0.01)
+        await until(lambda: len(world.told(Block)) == 2)
+        await cancelled(task)
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:28332", "http://127.0.0.1", "tcp://127.0.0.1", "tcp://x:y", "ipc://", ""])
+def test_what_is_no_address_of_a_publisher(url: str) -> None:
+    with pytest.raises(ConfigError, match="no address of a ZMQ publisher"):
+        World(answer(1), zmq=url)
+
+
+def test_zmq_is_an_extra_and_for_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="kraken is not polled"):
+        World(answer(1), venue=catalogue.venue("kraken"), zmq="tcp://127.0.0.1:28332")
+    monkeypatch.setitem(sys.modules, "zmq", None)
+    with pytest.raises(MissingExtra, match=r"marketfeed\[zmq\]"):
+        World(answer(1), zmq="tcp://127.0.0.1:28332")
 
 
 # Keys

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import select
 import shutil
 import sys
 import time
@@ -136,6 +137,8 @@ class _Mine:
         plan, seconds = self._plan, self._now() - self._began
         self._notices.flush()
         self._reach.check(seconds)
+        if _unread():
+            self._stop.set(_exit.OK)  # profits are rare: the next write, which would tell, may be a minute away
         if plan.compare:
             return self._compare.done(seconds)
         if plan.drawn and self._due():
@@ -222,6 +225,16 @@ class _Mine:
             self._writer.put(f"marketfeed: {escaped(line, 2_000)}\n".encode(), err=True)
         else:
             self._note, self._noted = line, self._now()
+
+
+def _unread() -> bool:
+    """Whether stdout is a pipe whose reader has gone."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return any(what & select.POLLERR for _, what in poll.poll(0))
+    except (AttributeError, OSError, ValueError):  # Windows, or no file at all
+        return False
 
 
 def _streams(routes: Mapping[str, Sequence[Route]], sources: Mapping[str, Sequence[str]]) -> list[str]:
