@@ -106,6 +106,11 @@ class Feed:
         for consumer in list(self._hub.consumers):
             consumer.end()
 
+    @property
+    def closed(self) -> bool:
+        """Whether the feed has been left, for good."""
+        return self._closed
+
     def subscribe(
         self,
         *names: str,

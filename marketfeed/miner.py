@@ -22,7 +22,7 @@ from .events import (
 from .hub import Hub
 from .mining.coins import Coin, parse_coins
 from .mining.electricity import Tariff, parse_tariff
-from .mining.join import Join
+from .mining.join import Join, check_rigs
 from .mining.plan import Electricity, Mining, Plan
 from .mining.prices import Leg, PriceKind, Route
 from .mining.rigs import Rig, rig
@@ -40,6 +40,10 @@ class Feeding(Protocol):
     """What a miner needs of its feed; see `Feed`."""
 
     default_venue: str
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended."""
 
     def subscribe(self, *names: str, trades: bool = False, ticker: bool = False, chain: bool = False) -> Any:
         """Want streams."""
@@ -71,7 +75,7 @@ class Miner:
         for coin, sources in plan.sources.items():
             for source in sources:
                 stream = hub.streams.find(source, coin, "chain")
-                if isinstance(stream, ChainStream) and (figures := stream.figures(stream.ts_recv)) is not None:
+                if isinstance(stream, ChainStream) and (figures := stream.figures(clock.unix_ns())) is not None:
                     self._on_event(figures)  # the next may be a block away
 
     def close(self) -> None:
@@ -81,6 +85,8 @@ class Miner:
         for task in (self._timer, self._asking):
             if task is not None:
                 task.cancel()
+        if self._feed.closed:
+            return
         for leg in self._join.legs():
             self._feed.unsubscribe(
                 f"{leg.venue}:{leg.symbol}", trades=leg.kind == "trades", ticker=leg.kind == "ticker"
@@ -140,7 +146,9 @@ class Miner:
 
 async def plan_of(want: Mining, feed: Feeding) -> Plan:
     """The plan for what is wanted, with routes and sources found. Raises ConfigError for what cannot be computed."""
-    chosen = parse_coins(want.coins)
+    chosen, rigs, power = parse_coins(want.coins), rigs_of(want.rigs), tariff(want.electricity)
+    check_rigs(chosen, rigs)
+    sources = {coin.code: sources_of(coin, want.sources) for coin in chosen}
     quote = want.quote.upper()
     venues = list(want.venues) or [feed.default_venue]
 
@@ -149,11 +157,11 @@ async def plan_of(want: Mining, feed: Feeding) -> Plan:
 
     return Plan(
         coins=chosen,
-        rigs=rigs_of(want.rigs),
+        rigs=rigs,
         quote=quote,
         routes={coin.code: await routes_of(coin.code, quote, venues, want.price, markets) for coin in chosen},
-        sources={coin.code: sources_of(coin, want.sources) for coin in chosen},
-        electricity=tariff(want.electricity),
+        sources=sources,
+        electricity=power,
         pool_fee=want.pool_fee,
         scheme=want.scheme,
         uptime=want.uptime,

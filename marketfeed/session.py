@@ -74,6 +74,7 @@ class Session(Generic[N]):
         self._fetches = Fetches(self._book_request, self.commands.append, tokens)
         self._polls = Fetches(self._poll_request, self.commands.append, tokens)
         self._poll_failure = ""
+        self._attempt = 1
         self._pulse = Pulse(venue.pace, 0)
         self._recv_ns = 0
         self._mono_ns = 0
@@ -89,11 +90,16 @@ class Session(Generic[N]):
         return self._counts
 
     def on_open(self, mono_ns: int, recv_ns: int, attempt: int = 1) -> None:
-        """Connected: tell it, and ask for what is wanted at the venue's pace."""
+        """Connected: tell it, and ask for what is wanted at the venue's pace.
+
+        A polled source is connected once it has answered.
+        """
         self._recv_ns = recv_ns
         self._mono_ns = mono_ns
         self._pulse = Pulse(self.venue.pace, mono_ns)
-        self._tell(Connected, link=self.link, attempt=attempt)
+        self._attempt = attempt
+        if self._plan.url:
+            self._tell(Connected, link=self.link, attempt=attempt)
         self.change(self._plan.subscriptions, (), mono_ns)
         self.on_tick(mono_ns, recv_ns)
 
@@ -309,8 +315,10 @@ class Session(Generic[N]):
 
     def _on_poll(self, native: str, status: int, body: bytes, recv_ns: int, mono_ns: int) -> None:
         """An answer of a polled source: a message as a frame is one."""
-        self._frames += 1
         self._recv_ns = recv_ns
+        if not self._frames and not self._plan.url:
+            self._tell(Connected, link=self.link, attempt=self._attempt)
+        self._frames += 1
         self._mono_ns = mono_ns
         self.deadline = 0
         if status != 200:

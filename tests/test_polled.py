@@ -137,8 +137,7 @@ def test_what_is_wanted_at_once_does_not_wait(talk: Talk) -> None:
 def test_P01_an_answer_that_cannot_be_read_is_malformed_and_asked_again(talk: Talk) -> None:
     talk.take()
     talk.reply(b"<html>Bad gateway</html>")
-    (bad,) = talk.take()
-    assert isinstance(bad, Malformed)
+    assert [type(e) for e in talk.take()] == [Connected, Malformed]
     assert talk.counts.malformed == talk.counts.frames == 1
     talk.wait(1)
     assert len(talk.fetches) == 1
@@ -149,7 +148,7 @@ def test_P01_an_answer_that_cannot_be_read_is_malformed_and_asked_again(talk: Ta
 def test_P10_a_block_that_cannot_be_is_malformed(talk: Talk) -> None:
     talk.take()
     talk.reply(answer(-1))
-    assert [type(e) for e in talk.take()] == [Malformed]
+    assert [type(e) for e in talk.take()] == [Connected, Malformed]
 
 
 def test_a_status_that_is_no_answer_is_told_once_and_asked_again(talk: Talk) -> None:
@@ -171,6 +170,14 @@ def test_T06_a_source_that_does_not_answer_is_left_with_the_reason(talk: Talk) -
             talk.session.on_failure(fetch.token, talk.mono_ns, "cannot connect to node.example: refused")
         talk.wait(2)
     assert talk.closed == "silent for 20.0 s: cannot connect to node.example: refused"
+
+
+def test_it_is_connected_once_it_has_answered(talk: Talk) -> None:
+    assert talk.take() == []
+    talk.reply(b"", status=500)
+    assert [type(e) for e in talk.take()] == [Connected, VenueStatus]
+    talk.wait(1).reply(answer(869_000))
+    assert Connected not in [type(e) for e in talk.take()]
 
 
 def test_late_answers_are_nobodys(talk: Talk) -> None:

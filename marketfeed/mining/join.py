@@ -5,16 +5,28 @@ of electricity; on a price where it moved enough, and not too often; and now and
 same profits, so that a recording of inputs is a recording of profits.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import ConfigError
 from ..events import Block, Head, Input, NetworkStats, Ticker, Trade, Trigger
 from ..outlet import Outlet
 from ..pace import SECOND
+from .coins import Coin
 from .networks import Networks
 from .plan import Plan
 from .prices import Leg, Prices
 from .profit import Seen, profit
+from .rigs import Rig
+
+
+def check_rigs(coins: Sequence[Coin], rigs: Iterable[Rig]) -> None:
+    """Raise ConfigError where a rig does not hash what the coins need."""
+    needed = coins[0].algorithm
+    for rig in rigs:
+        if rig.algorithm != needed:
+            label = "+".join(coin.code for coin in coins)
+            raise ConfigError(f"{rig.name} hashes {rig.algorithm}, and {label} needs {needed}")
 
 
 class Join:
@@ -24,11 +36,7 @@ class Join:
     """
 
     def __init__(self, plan: Plan, outlet: Outlet) -> None:
-        for rig in plan.rigs:
-            if rig.algorithm != plan.coins[0].algorithm:
-                raise ConfigError(
-                    f"{rig.name} hashes {rig.algorithm}, and {plan.label} needs {plan.coins[0].algorithm}"
-                )
+        check_rigs(plan.coins, plan.rigs)
         limits = plan.limits
         self.plan = plan
         self.deadline = 0
