@@ -38,8 +38,20 @@ EXAMPLES: tuple[events.Head, ...] = (
         venue="kraken", symbol="BTC-USD", ts_recv=1790000000130000000, seq_local=45, channel="trades",
         cause="trade ids", from_seq=10218209, to_seq=10218210, ts_from=1790000000130000000, ts_to=1790000000180000000,
     ),
+    events.Block(
+        venue="mempool", symbol="BTC", ts_event=1743541850000000000, ts_recv=1743541853000000000, seq_local=46,
+        height=890448, hash="000000000000000000019bfe551da67e0d93dda4b355d16f1fdb4031ba7e5d61",
+        difficulty=113757508810854.0, bits=386038124, subsidy=312500000, fees=2998786,
+    ),
+    events.NetworkStats(
+        venue="mempool", symbol="BTC", ts_recv=1743541853000000000, seq_local=47, height=890448,
+        difficulty=113757508810854.0, bits=386038124, hashrate=8.14307966695083e20, reward=312500000, fees=2998786.0,
+        fees_blocks=144, epoch_blocks=1393, retarget_height=891072, subsidy_height=1050000, next_subsidy=156250000,
+    ),
 )  # fmt: skip
 """One line of JSON for the kinds that are read most."""
+PARTS: tuple[Any, ...] = (events.Input, events.Term)
+"""What some events hold: no events themselves."""
 
 
 def events_page() -> str:
@@ -55,6 +67,7 @@ def events_page() -> str:
     for title, kinds in (
         ("Market data", events.MARKET_TYPES),
         ("Reference", (events.Instrument,)),
+        ("Chains and mining", (*events.CHAIN_TYPES, *PARTS)),
         ("Life and loss", events.LIFE_TYPES),
     ):
         text.append(f"\n## {title}")
@@ -119,29 +132,33 @@ def _channel(kind: type[events.Head]) -> str:
     return f"`{channel}`" if channel else ""
 
 
-def _fields(kind: type[events.Head], left_out: set[str]) -> str:
+def _fields(kind: type[msgspec.Struct], left_out: set[str]) -> str:
     rows = []
     for field in msgspec.structs.fields(kind):
         if field.name not in left_out:
             default = "" if field.required else f"`{field.default!r}`"
-            rows.append(f"| `{field.name}` | {_type(field.type)} | {default} |")
+            rows.append(f"| `{field.name}` | {_type(field.type, field.name)} | {default} |")
     return (
         "\n".join(["| field | type | default |", "|---|---|---|", *rows]) if rows else "It has no more than the head."
     )
 
 
-def _type(of: Any) -> str:
+def _type(of: Any, name: str = "") -> str:
+    """A type as readers call it. Where a float is a time, the name of its field says so."""
     if isinstance(of, TypeVar):
         return "number"
+    if of in PARTS:
+        return f"[`{of.__name__}`](#{of.__name__.lower()})"
     origin, args = get_origin(of), get_args(of)
     if origin is Literal:
         return ", ".join(f'`"{value}"`' for value in args)
     if origin in (Union, UnionType):
-        return " or ".join(_type(arg) for arg in args)
+        return " or ".join(_type(arg, name) for arg in args)
     if origin is tuple:
         inside = get_args(args[0])
         return "list of (price, size)" if inside else f"list of {_type(args[0])}"
-    return {str: "text", int: "integer", bool: "true or false", float: "seconds", type(None): "None"}.get(of, str(of))
+    number = "seconds" if name.endswith("_s") else "number"
+    return {str: "text", int: "integer", bool: "true or false", float: number, type(None): "None"}.get(of, str(of))
 
 
 def _methods(kind: type) -> list[tuple[str, Callable[..., Any]]]:

@@ -35,6 +35,8 @@ from marketfeed import (
 )
 from marketfeed.feed import Feed
 from marketfeed.sim import Simulator
+from marketfeed.sim.plant import DIALECTS
+from marketfeed.sim.sources import SOURCES as CHAIN
 from marketfeed.venues._spec import Pace
 
 ROOT = Path(__file__).parent.parent
@@ -110,12 +112,12 @@ SHELL = blocks("sh")
 
 @pytest.fixture(scope="module")
 def simulated() -> Iterator[dict[str, mf.VenueSettings]]:
-    """Simulated venues in a thread: what runs a loop of its own can reach them."""
+    """Simulated venues and a chain in a thread: what runs a loop of its own can reach them."""
     ready, done = threading.Event(), threading.Event()
     found: dict[str, mf.VenueSettings] = {}
 
     async def serve() -> None:
-        async with Simulator(rate=40) as plant:
+        async with Simulator([*DIALECTS, *CHAIN], rate=40) as plant:
             found.update({name: mf.VenueSettings(ws=at.ws, rest=at.rest) for name, at in plant.endpoints.items()})
             ready.set()
             await asyncio.to_thread(done.wait)
@@ -135,15 +137,24 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def offline(simulated: dict[str, mf.VenueSettings], said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Feeds that would go to the real venues go to the simulated ones; `mf.run` stops after a while."""
+def offline(
+    simulated: dict[str, mf.VenueSettings], said: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Feeds that would go to the real venues go to the simulated ones; `mf.run` stops after a while.
+
+    Files are written to, and read from, a folder of the test.
+    """
     made, run = Feed.__init__, mf.run
+    write_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
 
     def to_simulator(self: Feed, venues: dict[str, mf.VenueSettings] | None = None, **rest: Any) -> None:
         given = dict(venues or {})
         for name, at in simulated.items():
             own = given.get(name, at)
             given[name] = own if own.ws and PORT not in own.ws else structs.replace(own, ws=at.ws, rest=at.rest)
+        for name in catalogue.BUILT_IN.keys() - simulated.keys():
+            given[name] = mf.VenueSettings(ws="ws://127.0.0.1:9", rest="http://127.0.0.1:9")  # nobody listens there
         made(self, given, **rest)
 
     def bounded(main: Awaitable[Any]) -> Any:
@@ -193,9 +204,7 @@ def test_python_runs(block: Block, said: list[str]) -> None:
 
 @pytest.mark.parametrize("page", sorted({b.page for b in PYTHON if b.how == "this page"}), ids=lambda p: p.stem)
 @pytest.mark.usefixtures("offline")
-def test_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_files(tmp_path)
-    monkeypatch.chdir(tmp_path)
+def test_python_of_a_page_runs(page: Path) -> None:
     space: dict[str, Any] = {"__name__": "a_page"}
     for block in PYTHON:
         if block.page == page and block.how == "this page":
@@ -217,7 +226,7 @@ def test_python_is_a_test_that_passes(block: Block, tmp_path: Path) -> None:
 
 def write_files(folder: Path) -> None:
     """Blocks that a page tells its reader to save: `<!-- file: kraken.jsonl -->`."""
-    for block in blocks("json", "jsonl", "python"):
+    for block in blocks("json", "jsonl", "toml", "python"):
         if block.word == "file":
             (folder / block.how).write_text(block.code)
 
@@ -251,7 +260,9 @@ def parsed(words: list[str]) -> tuple[str, dict[str, Any]]:
 def is_offline(words: list[str]) -> bool:
     """Whether a call needs no network and ends by itself."""
     name, given = parsed(words)
-    ends = given.get("count") or given.get("duration")
+    ends = given.get("count") or given.get("duration") or given.get("compare")
+    if any(given.get(without) for without in ("calc", "list_rigs", "income")):
+        return True
     return name in {"--version", "venues", "schema", "completion", "replay", "digest"} or bool(
         given.get("sim") and (ends or name == "symbols")
     )
@@ -340,19 +351,73 @@ def written(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, tuple):
         return f"{value[0]} in {value[1]:g} s"
+    if value == float("inf"):
+        return "never"
     return f"{value:g}" if value < 10**6 else f"{value >> 20} MiB"
 
 
-def test_pace_of_every_venue_is_written_down() -> None:
-    heading = (generate.REFERENCE / "settings.md").read_text().partition("| knob |")[2].splitlines()[0]
-    names = [cell.strip() for cell in heading.strip("|").split("|")][:-1]
-    assert sorted(names) == sorted(catalogue.BUILT_IN)
+def heading_of(page: str, heading: str) -> list[str]:
+    """The heads of the columns of the first table below a heading, without backquotes."""
+    text = (generate.REFERENCE / page).read_text().partition(f"## {heading}\n")[2]
+    line = next(line for line in text.splitlines() if line.startswith("|"))
+    return [cell.strip().strip("`") for cell in line.strip("|").split("|")]
+
+
+SOURCES = [name for name in catalogue.BUILT_IN if catalogue.venue(name).coins]
+
+
+def test_pace_of_every_market_is_written_down() -> None:
+    names = heading_of("settings.md", "Pace of a venue")[1:-1]
+    assert sorted(names) == sorted(catalogue.BUILT_IN.keys() - set(SOURCES))
     rows = {row[0]: row[1 : 1 + len(names)] for row in rows_of("settings.md", "Pace of a venue")}
     assert rows.keys() == set(Pace.__struct_fields__)
     for knob, cells in rows.items():
         real = [getattr(catalogue.venue(name).pace, knob) for name in names]
         wanted = [written(value) for value in real]
         assert cells == wanted, knob
+
+
+def test_pace_of_every_chain_source_is_written_down() -> None:
+    knobs = heading_of("settings.md", "Pace of a chain source")[1:]
+    found = rows_of("settings.md", "Pace of a chain source")
+    rows = {name.strip("`"): cells for names, *cells in found for name in names.split(", ")}
+    assert sorted(rows) == sorted(SOURCES)
+    defaults = {field.name: field.default for field in structs.fields(Pace)}
+    for name, cells in rows.items():
+        pace = catalogue.venue(name).pace
+        assert cells == [written(getattr(pace, knob)) for knob in knobs], name
+        rest = {knob: getattr(pace, knob) for knob in Pace.__struct_fields__ if knob not in knobs}
+        assert rest == {knob: defaults[knob] for knob in rest}, f"{name}: not the defaults"
+
+
+def test_what_mining_takes_is_written_down() -> None:
+    assert [row[0] for row in rows_of("settings.md", "Mining")] == list(mf.mining.Mining.__struct_fields__)
+    limits = mf.mining.Limits()
+    told = {row[0]: row[1] for row in rows_of("settings.md", "Limits")}
+    assert told == {
+        name: f"{getattr(limits, name):g}" + " s" * name.endswith("_s") for name in mf.mining.Limits.__struct_fields__
+    }
+
+
+def test_sources_of_every_coin_are_written_down_in_their_order() -> None:
+    text = (ROOT / "docs" / "how-to" / "mine.md").read_text()
+    told = dict(re.findall(r"^\| (\w+) \| ((?:`\w+`(?:, )?)+) \|", text, re.MULTILINE))
+    assert told == {
+        code: ", ".join(f"`{one.name}`" for one in catalogue.chain_sources(code)) for code in mf.mining.COINS
+    }
+
+
+def test_coins_are_written_down() -> None:
+    text = (ROOT / "docs" / "explanation" / "mining.md").read_text()
+    told = {}
+    for names, *cells in re.findall(r"^\| ([A-Z, ]+) \| (\S+) \| ([^|]+) \| ([\d.]+) s \|", text, re.MULTILINE):
+        told |= dict.fromkeys(names.split(", "), cells)
+    for code, coin in mf.mining.COINS.items():
+        algorithm, factor, seconds = told.pop(code)
+        base, _, divisor = factor.partition(" / ")
+        factor_is = float(eval(base.replace("^", "**"))) / (int(divisor, 16) if divisor else 1)
+        assert (algorithm, factor_is, float(seconds)) == (coin.algorithm, coin.hashes_per_difficulty, coin.block_time_s)
+    assert not told
 
 
 CONSTANTS: dict[str, Callable[[], Any]] = {

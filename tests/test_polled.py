@@ -75,6 +75,8 @@ class Decoder:
         height = answer["height"]
         block = ChainBlock(height=height, hash=f"{height:08x}", time_s=recv_ns // SECOND - 5, bits=BITS)
         self.port.chains[native].blocks([block], recv_ns)
+        if answer.get("now"):
+            self.port.poll(native)
         return bool(answer.get("more"))
 
 
@@ -122,6 +124,13 @@ def test_a_conversation_goes_on_at_once(talk: Talk) -> None:
 
 def test_I7_one_call_is_open_at_a_time(talk: Talk) -> None:
     talk.wait(15)
+    assert len(talk.fetches) == 1
+
+
+def test_what_is_wanted_within_an_answer_is_asked_once(talk: Talk) -> None:
+    talk.reply(answer(869_000, now=True))
+    assert len(talk.fetches) == 1
+    talk.wait(10)
     assert len(talk.fetches) == 1
 
 
@@ -173,7 +182,7 @@ def test_T06_a_source_that_does_not_answer_is_left_with_the_reason(talk: Talk) -
 
 
 def test_it_is_connected_once_it_has_answered(talk: Talk) -> None:
-    assert talk.take() == []
+    assert Connected not in [type(e) for e in talk.take()]
     talk.reply(b"", status=500)
     assert [type(e) for e in talk.take()] == [Connected, VenueStatus]
     talk.wait(1).reply(answer(869_000))
@@ -358,6 +367,10 @@ def test_a_venue_has_the_channels_it_says() -> None:
     with pytest.raises(ConfigError, match="mempool has no 'trades'; it serves chain of BTC"):
         catalogue.check(Subscription("mempool", "BTC-USD", "trades"))
     assert [venue.name for venue in catalogue.chain_sources("BTC")] == ["bitcoind", "mempool", "blockchair"]
+
+
+def test_a_source_of_chains_lists_nothing_but_its_coins() -> None:
+    assert (VENUE.instruments_requests([]), VENUE.instruments(b"")) == ([], [])
 
 
 def test_closing_is_quiet() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketfeed.errors import ConfigError
-from marketfeed.symbols import MAX_NAME, canonical, parse_name, parse_symbol
+from marketfeed.symbols import MAX_NAME, canonical, parse_coin_name, parse_name, parse_symbol
 
 HOSTILE = [
     "BTC-\x1b[31mUSD",
@@ -109,3 +109,21 @@ def test_parsing_twice_changes_nothing(text: str) -> None:
         return
     assert name.isascii()
     assert parse_symbol(name) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "venue", "name"),
+    [
+        ("mempool:BTC", "", ("mempool", "BTC")),
+        ("Mempool:btc", "", ("mempool", "BTC")),
+        ("btc", "kaspa", ("kaspa", "BTC")),
+    ],
+)
+def test_a_coins_chain(text: str, venue: str, name: tuple[str, str]) -> None:
+    assert parse_coin_name(text, venue) == name
+
+
+@pytest.mark.parametrize("text", ["BTC", "mempool:BTC-USD", "mempool:", ":BTC", "mem pool:BTC", "mempool:\u212a", ""])
+def test_what_is_no_coins_chain(text: str) -> None:
+    with pytest.raises(ConfigError, match="write SOURCE:COIN, as in mempool:BTC"):
+        parse_coin_name(text)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import ConfigError
-from ..events import Block, Head, Input, NetworkStats, Ticker, Trade, Trigger
+from ..events import Block, Head, Input, Ticker, Trade, Trigger
 from ..outlet import Outlet
 from ..pace import SECOND
 from .coins import Coin
@@ -51,7 +51,7 @@ class Join:
         self._told = 0
         self._told_prices: dict[str, float] = {}
         self._stale: tuple[str, ...] = ()
-        self._pending: Trigger | None = None
+        self._pending: dict[tuple[str, str], Trigger] = {}
 
     def legs(self) -> list[Leg]:
         """Every market needed."""
@@ -106,13 +106,16 @@ class Join:
         return tuple((s.difficulty, s.reward, s.fees) if s else None for s in found)
 
     def _network_trigger(self, event: Head, before: tuple[Any, ...], now: int) -> Trigger | None:
+        """Why figures of a source are news: what it told of blocks before them, if it is the one that is used."""
+        key = (event.venue, event.symbol)
         if isinstance(event, Block):
-            self._pending = "reorg" if event.orphans else self._pending or "block"
+            self._pending[key] = "reorg" if event.orphans else self._pending.get(key, "block")
             return None
-        if not isinstance(event, NetworkStats):
-            return None
-        pending, self._pending = self._pending, None
-        return pending or ("difficulty" if self._used(now) != before else None)
+        pending = self._pending.pop(key, None)
+        used = self._networks.network(event.symbol, now).stats
+        if pending and used is not None and used.venue == event.venue:
+            return pending
+        return "difficulty" if self._used(now) != before else None
 
     def _judge(self, trigger: Trigger | None, now: int) -> None:
         """Tell what the newest input gives rise to."""

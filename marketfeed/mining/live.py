@@ -25,8 +25,7 @@ async def stream(
         for label, fitting in share_out(coins, rigs).items():
             miners.append(await feed.mine(Mining(coins=label, rigs=fitting, **options)))
         async for event in consumer:
-            if isinstance(event, MiningProfit):  # a `Lagged` comes to every consumer
-                yield event
+            yield event
     finally:
         for one in miners:
             one.close()

@@ -7,11 +7,11 @@ has said nothing for too long; stale routes are left out while others are fresh,
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
-from ..events import Head, Input, Ticker, Trade
+from ..events import Input, Ticker, Trade
 
 PriceKind = Literal["ticker", "trades"]
 """The middle of best bid and ask (the last price where one is missing), or the last trade."""
@@ -67,7 +67,7 @@ class Prices:
         """Every market needed, once."""
         return list(dict.fromkeys(leg for of in self._routes.values() for route in of for leg in route))
 
-    def on_event(self, event: Head) -> bool:
+    def on_event(self, event: Trade[Any] | Ticker[Any]) -> bool:
         """Take in a trade or a ticker; whether it is of a market of ours."""
         kind: PriceKind = "trades" if type(event) is Trade else "ticker"
         leg = self._by_market.get((event.venue, event.symbol, kind))
@@ -122,16 +122,11 @@ class Prices:
         return value, oldest, now - oldest >= self._stale_ns
 
 
-def _price_of(event: Head) -> float | None:
+def _price_of(event: Trade[Any] | Ticker[Any]) -> float | None:
     if isinstance(event, Trade):
         price = float(event.price)
-    elif isinstance(event, Ticker):
-        if event.bid and event.ask:
-            price = (float(event.bid) + float(event.ask)) / 2
-        elif event.last:
-            price = float(event.last)
-        else:
-            return None
+    elif event.bid and event.ask:
+        price = (float(event.bid) + float(event.ask)) / 2
     else:
-        return None
+        price = float(event.last or 0)
     return price if isfinite(price) and price > 0 else None

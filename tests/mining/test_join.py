@@ -205,6 +205,13 @@ def test_a_block_is_told_at_once(world: World) -> None:
     assert (profit.trigger, profit.terms[0].height) == ("block", 1001)
 
 
+def test_a_block_that_another_source_tells_too_is_no_news() -> None:
+    world = World(sources=TWO).ready().network(1000, "blockchair").block(1001).network(1001)
+    assert [p.trigger for p in world.take()] == ["recovered", "block"]
+    world.block(1001, "blockchair").network(1001, "blockchair")
+    assert world.take() == []
+
+
 def test_a_reorg_is_told_as_one(world: World) -> None:
     world.ready().block(1001).network(1001).take()
     world.block(1001, orphans=1).block(1002).network(1002)

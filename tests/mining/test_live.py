@@ -212,3 +212,9 @@ async def test_routes_to_a_price(of: str, quote: str, venues: list[str], routes:
 async def test_no_route_to_a_price() -> None:
     with pytest.raises(ConfigError, match="no market of binance gives a price of XMR in USD, not over USDT"):
         await routes_of("XMR", "USD", ["binance"], "ticker", markets)
+
+
+def test_there_is_no_other_name_in_mining() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'gold'"):
+        getattr(mf.mining, "gold")  # noqa: B009 # a type checker would see it at once
+    assert all(getattr(mf.mining, name) is not None for name in mf.mining.__all__)

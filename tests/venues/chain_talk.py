@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from marketfeed.subscriptions import Subscription
 from marketfeed.venues._spec import ChainBlock, Context, Request, Venue
@@ -151,12 +151,11 @@ def rpc_node(methods: Mapping[str, Any]) -> Callable[[Request], Any]:
     return serve
 
 
-class RpcRefusal:
+class RpcRefusal(NamedTuple):
     """An error of a node."""
 
-    def __init__(self, code: int, message: str) -> None:
-        self.code = code
-        self.message = message
+    code: int
+    message: str
 
 
 def methods(requests: Sequence[Request]) -> list[str]:

@@ -55,6 +55,12 @@ def test_a_hashrate_is_told_with_its_blocks_or_not(absent: str) -> None:
     assert hear("DASH", **{absent: None}).sink.said == [{"height": 2428755, "difficulty": 104649090.3851}]
 
 
+@pytest.mark.parametrize("absent", ["next_difficulty_estimate", "next_retarget_time_estimate"])
+def test_an_estimate_may_be_missing(absent: str) -> None:
+    names = {"next_difficulty_estimate": "retarget_change", "next_retarget_time_estimate": "retarget_ts"}
+    assert names[absent] not in hear("LTC", **{absent: None}).sink.said[0]
+
+
 def test_P06_numbers_may_be_text() -> None:
     talk = hear(best_block_height="2428755", difficulty="104649090.3851", hashrate_24h=650455020414125)
     assert talk.sink.said[0]["difficulty"] == 104649090.3851
