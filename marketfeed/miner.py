@@ -188,13 +188,14 @@ def rigs_of(rigs: Iterable[str | Rig]) -> tuple[Rig, ...]:
 
 
 def sources_of(coin: Coin, named: Sequence[str]) -> list[str]:
-    """Chain sources of a coin, most trusted first: those named, else all that can be used as things are.
+    """Chain sources of a coin, most trusted first: those named, in that order, else all that can be used as it is.
 
     An own node counts where its credentials are in the environment. Raises ConfigError where there is none.
     """
     known = catalogue.chain_sources(coin.code)
     if named:
-        return [one.name for one in known if one.name in named] or _none(coin, known)
+        names = {one.name for one in known}
+        return [name for name in named if name in names] or _none(coin, known)
     return [one.name for one in known if _usable(one)] or _none(coin, known)
 
 

@@ -171,7 +171,8 @@ def test_sources_are_those_that_can_be_used(monkeypatch: pytest.MonkeyPatch) -> 
     assert sources_of(coin("BTC"), [])[0] == "mempool"
     monkeypatch.setenv("MARKETFEED_BITCOIND_AUTH", AUTH)
     assert sources_of(coin("BTC"), [])[:2] == ["bitcoind", "mempool"]
-    assert sources_of(coin("BTC"), ["mempool"]) == ["mempool"]
+    assert sources_of(coin("BTC"), ["mempool", "bitcoind"]) == ["mempool", "bitcoind"]
+    assert sources_of(coin("BTC"), ["kaspa", "mempool"]) == ["mempool"]
     monkeypatch.delenv("MARKETFEED_RAVEND_AUTH", raising=False)
     with pytest.raises(ConfigError, match="no source for the chain of RVN can be used; there are ravend"):
         sources_of(coin("RVN"), [])
