@@ -29,6 +29,8 @@ BUILT_IN = {
     "litecoinspace": "marketfeed.venues.mempool:LITECOINSPACE",
     "kaspa": "marketfeed.venues.kaspa",
     "blockchair": "marketfeed.venues.blockchair",
+    "blockchaininfo": "marketfeed.venues.blockchaininfo",
+    "whattomine": "marketfeed.venues.whattomine",
 }
 """Module of each, and the record's name in it where that is not VENUE. Of a coin's chain the first is trusted most."""
 DEFAULT_VENUE = "coinbase"

@@ -163,9 +163,11 @@ class ChainStream(Stream):
         orphans = self._leave(block, ts_recv) if self.tip else 0
         self._told[block.height] = block
         self.tip = block.height
-        for name in ("difficulty", "bits", "retarget_change", "retarget_ts"):
-            self._said.pop(name, None)
+        self._said.pop("difficulty", None)
+        self._said.pop("bits", None)
         if block.height % EPOCH == 0:
+            self._said.pop("retarget_change", None)
+            self._said.pop("retarget_ts", None)
             start = block if self._coin.retarget == "btc" else self._told.get(block.height - 1)
             self._epoch = Epoch(block.height, (start or block).time_s, exact=start is not None)
         self._tell_block(block, orphans, ts_recv)

@@ -16,13 +16,16 @@ FRESH_NS = 600 * SECOND
 """How long a whole list is believed about what is not in it."""
 
 
+def coins_of(venue: Venue) -> dict[str, Instrument[Any]]:
+    """What a source of chains lists: its coins, by their names."""
+    return {coin: Instrument(venue=venue.name, symbol=coin, native=coin, base=coin, quote="") for coin in venue.coins}
+
+
 class Listing:
     """`known` is by canonical symbol."""
 
     def __init__(self, venue: Venue, edge: Edge, *, exact: bool) -> None:
-        self.known: dict[str, Instrument[Any]] = {
-            coin: Instrument(venue=venue.name, symbol=coin, native=coin, base=coin, quote="") for coin in venue.coins
-        }
+        self.known: dict[str, Instrument[Any]] = dict(coins_of(venue))
         self._whole_at: int | None = None
         self._venue = venue
         self._edge = edge

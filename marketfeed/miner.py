@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from . import catalogue
 from .chain import ChainStream
@@ -28,6 +29,7 @@ from .mining.prices import Leg, PriceKind, Route
 from .mining.rigs import Rig, rig
 from .pace import SECOND
 from .settings import credentials
+from .transport import is_loopback
 from .venues._spec import Venue
 
 KINDS: tuple[type[Head], ...] = (Trade, Ticker, Block, NetworkStats, Disconnected, Stale)
@@ -188,7 +190,7 @@ def rigs_of(rigs: Iterable[str | Rig]) -> tuple[Rig, ...]:
 
 
 def sources_of(coin: Coin, named: Sequence[str]) -> list[str]:
-    """Chain sources of a coin, most trusted first: those named, in that order, else all that can be used as it is.
+    """Chain sources of a coin, most trusted first: those named, in that order, else nodes of one's own and two others.
 
     An own node counts where its credentials are in the environment. Raises ConfigError where there is none.
     """
@@ -196,7 +198,10 @@ def sources_of(coin: Coin, named: Sequence[str]) -> list[str]:
     if named:
         names = {one.name for one in known}
         return [name for name in named if name in names] or _none(coin, known)
-    return [one.name for one in known if _usable(one)] or _none(coin, known)
+    usable = [one for one in known if _usable(one)]
+    own = [one.name for one in usable if is_loopback(urlsplit(one.endpoints.rest).hostname or "")]
+    public = [one.name for one in usable if one.name not in own]
+    return own + public[:2] or _none(coin, known)
 
 
 def _usable(venue: Venue) -> bool:

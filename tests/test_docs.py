@@ -261,7 +261,7 @@ def is_offline(words: list[str]) -> bool:
     """Whether a call needs no network and ends by itself."""
     name, given = parsed(words)
     ends = given.get("count") or given.get("duration") or given.get("compare")
-    if any(given.get(without) for without in ("calc", "list_rigs", "income")):
+    if given.get("calc") or given.get("list_rigs") or given.get("income") == "-":
         return True
     return name in {"--version", "venues", "schema", "completion", "replay", "digest"} or bool(
         given.get("sim") and (ends or name == "symbols")

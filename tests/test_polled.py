@@ -366,7 +366,8 @@ def test_a_venue_has_the_channels_it_says() -> None:
         catalogue.check(Subscription("kraken", "BTC", "chain"))
     with pytest.raises(ConfigError, match="mempool has no 'trades'; it serves chain of BTC"):
         catalogue.check(Subscription("mempool", "BTC-USD", "trades"))
-    assert [venue.name for venue in catalogue.chain_sources("BTC")] == ["bitcoind", "mempool", "blockchair"]
+    public = ["mempool", "blockchair", "blockchaininfo", "whattomine"]
+    assert [venue.name for venue in catalogue.chain_sources("BTC")] == ["bitcoind", *public]
 
 
 def test_a_source_of_chains_lists_nothing_but_its_coins() -> None:

@@ -5,7 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from ..events import BookDelta, BookSnapshot, Head, Instrument, Ticker, Trade
+from ..events import Block, BookDelta, BookSnapshot, Head, Instrument, NetworkStats, Ticker, Trade
+from ..mining.units import format_hashrate
 from ..text import escaped
 from ..trusted_book import TrustedBook
 from . import _colour
@@ -92,6 +93,10 @@ class Lines:
         if isinstance(event, BookDelta | BookSnapshot):
             cells = self._top(event)
             return self._fit([*self._head(event), *cells]) if cells else None
+        if isinstance(event, Block):
+            return self._fit([*self._head(event), *self._block(event)])
+        if isinstance(event, NetworkStats):
+            return self._fit([*self._head(event), *self._network(event)])
         return None
 
     def _head(self, event: Head) -> list[Cell]:
@@ -101,6 +106,29 @@ class Lines:
         if self._rank_venue:
             cells.append(Cell(self._rank_venue, escaped(event.venue, 20), "venue", left=True))
         return [*cells, Cell(self._rank_symbol, escaped(event.symbol, 24), "symbol", left=True)]
+
+    def _block(self, block: Block) -> list[Cell]:
+        cells = [
+            Cell(7, "block", "tag", left=True, colour="bold"),
+            Cell(10, f"{block.height:,}", "height"),
+            Cell(3, f"difficulty {block.difficulty:,.0f}"),
+            Cell(2, "" if block.fees is None else f"fees {block.fees:,}"),
+            Cell(1, escaped(block.hash, 64)),
+        ]
+        if block.orphans:
+            cells.insert(2, Cell(9, f"replaces {block.orphans}", colour="alarm"))
+        return [cell for cell in cells if cell.text]
+
+    def _network(self, stats: NetworkStats) -> list[Cell]:
+        change = stats.retarget_change
+        cells = [
+            Cell(7, "network", "tag", left=True, colour="dim"),
+            Cell(10, f"{stats.height:,}", "height"),
+            Cell(3, f"difficulty {stats.difficulty:,.0f}"),
+            Cell(2, format_hashrate(stats.hashrate)),
+            Cell(1, "" if change is None else f"next {change:+.2f} % at {stats.retarget_height:,}"),
+        ]
+        return [cell for cell in cells if cell.text]
 
     def _known(self, event: Head, prices: list[Any], sizes: list[Any]) -> tuple[int, int]:
         """Digits after the point of a market: its instrument's, else the most seen so far."""

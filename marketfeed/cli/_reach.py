@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ..events import MARKET_TYPES, Connected, Disconnected, Head, Instrument, Refused
+from ..events import CHAIN_TYPES, MARKET_TYPES, Connected, Disconnected, Head, Instrument, Refused
 from ..subscriptions import Subscription
 from ..text import escaped
 from . import _exit
@@ -11,7 +11,7 @@ from ._source import Source
 
 REACH_S = 8.5
 """A command that has reached no venue by then ends; with its start and its end that is within 10 s."""
-DATA = frozenset({Connected, *MARKET_TYPES})
+DATA = frozenset({Connected, *MARKET_TYPES, *CHAIN_TYPES})
 
 
 class Reach:
@@ -70,6 +70,7 @@ class Reach:
             reason = "no answer" if failure is None else blocked(failure) or escaped(failure.reason)
             why.append(f"{venue}: {reason}")
         symbols = " ".join(dict.fromkeys(name.partition(":")[2] for name in self._source.names))
+        symbols = " ".join(filter(None, (symbols, *self._source.chains)))
         return (
             f"no venue could be reached ({'; '.join(why)}). Check the network, "
             f"or try it without one: marketfeed tail {symbols} --sim"

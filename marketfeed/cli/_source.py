@@ -11,7 +11,7 @@ from .. import catalogue
 from ..errors import ConfigError
 from ..feed import Feed
 from ..settings import VenueSettings
-from ..symbols import parse_name
+from ..symbols import parse_coin_name, parse_name
 
 CLOSE_S = 0.5
 SIM_RATE = 20.0
@@ -19,7 +19,7 @@ SIM_RATE = 20.0
 
 
 class Source(Struct, frozen=True):
-    """What was asked for: `names` are `venue:symbol`."""
+    """What was asked for: `names` are `venue:symbol`, and `chains` `source:coin`."""
 
     names: list[str]
     settings: dict[str, VenueSettings]
@@ -28,6 +28,7 @@ class Source(Struct, frozen=True):
     exact: bool = False
     venues: tuple[str, ...] = ()
     """Names of the venues asked, in the order asked."""
+    chains: tuple[str, ...] = ()
 
 
 def choose(
@@ -44,16 +45,24 @@ def choose(
     """Read the options of `_options.SOURCE`. Raises ConfigError and UnknownVenue."""
     asked = _venues(venues)
     names: dict[str, None] = {}
+    chains = [text for text in symbols if _is_chain(text)]
     for text in symbols:
-        for default in asked:
+        for default in asked if text not in chains else ():
             venue, symbol = parse_name(text, default)
             catalogue.venue(venue)
             names[f"{venue}:{symbol}"] = None
-    used = list(dict.fromkeys(name.partition(":")[0] for name in names)) or asked
+    coins = tuple(":".join(parse_coin_name(text)) for text in chains)
+    used = list(dict.fromkeys(name.partition(":")[0] for name in (*names, *coins))) or asked
     settings = _settings(used, endpoints, ws, rest)
     if sim and settings:
         raise ConfigError("--sim brings its own endpoints: leave out --endpoint, --ws and --rest")
-    return Source(list(names), settings, sim, transport, exact, tuple(used))
+    return Source(list(names), settings, sim, transport, exact, tuple(used), coins)
+
+
+def _is_chain(text: str) -> bool:
+    """Whether a name is of a coin at a source of chains."""
+    venue, colon, _ = text.strip().partition(":")
+    return bool(colon) and venue.lower() in catalogue.names() and bool(catalogue.venue(venue.lower()).coins)
 
 
 def _venues(given: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from ..consumer import Consumer
 from ..errors import ConfigError, ConsumerTooSlow
-from ..events import MARKET_TYPES, Head, Instrument, encode_json
+from ..events import CHAIN_TYPES, MARKET_TYPES, Head, Instrument, encode_json
 from ..feed import Feed
 from ..subscriptions import Subscription
 from . import _colour, _exit, _logs
@@ -29,7 +29,7 @@ BURST = 1_000_000
 """Events that may wait: a full socket can bring tens of thousands in one turn of the loop. 64 MiB bounds them too."""
 LAST_S = 0.3
 """How long a stopped command still writes what it has."""
-PRINTED = frozenset({*MARKET_TYPES, Instrument})
+PRINTED = frozenset({*MARKET_TYPES, *CHAIN_TYPES, Instrument})
 SIMULATED = "SIMULATED: made-up prices from a simulator in this process"
 
 
@@ -118,9 +118,9 @@ class _Tail:
 
     def _subscribe(self) -> list[Subscription]:
         book: bool | int = False if self._plan.book is None else self._plan.book or True
-        return self._feed.subscribe(
-            *self._plan.source.names, trades=self._plan.trades, ticker=self._plan.ticker, book=book
-        )
+        source = self._plan.source
+        wanted = self._feed.subscribe(*source.names, trades=self._plan.trades, ticker=self._plan.ticker, book=book)
+        return wanted + (self._feed.subscribe(*source.chains, chain=True) if source.chains else [])
 
     async def run(self) -> int:
         """Until there is a reason to end."""

@@ -46,7 +46,8 @@ def command(
 
     Lines for people on a terminal, JSON lines into a pipe. Data goes to stdout; what is lost, and what happens to
     connections, to stderr. It goes on through lost connections until stopped, but ends with exit code 3
-    where no venue is reached within 10 seconds of the start.
+    where no venue is reached within 10 seconds of the start. Of a coin at a source of chains, as mempool:BTC, it prints
+    blocks and network figures.
 
     \b
     Examples:
@@ -55,6 +56,7 @@ def command(
       marketfeed tail kraken:BTC-USD binance:BTC-USDT --trades
       marketfeed tail BTC-USD --book=10 --venue kraken
       marketfeed tail BTC-USD --sim --count 5
+      marketfeed tail mempool:BTC
       marketfeed tail BTC-USD --trades --json --duration 1m > trades.jsonl
     """
     from . import _loop, _source, _watch  # noqa: PLC0415 # heavy

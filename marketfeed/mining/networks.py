@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from ..events import Block, Disconnected, Head, Input, NetworkStats, Stale
 from .coins import COINS
+from .retarget import EPOCH
 
 BLOCKS_SILENT = 18
 """Block times without a block: e^-18, once in ten thousand years of Bitcoin. A quiet chain is nothing unusual."""
@@ -139,5 +140,18 @@ def _disagreeing(chosen: NetworkStats | None, fresh: Sequence[NetworkStats]) -> 
     return tuple(
         f"{stats.venue}:{stats.symbol}:chain disagrees"
         for stats in fresh
-        if stats.height == chosen.height and abs(stats.difficulty / chosen.difficulty - 1) > AGREE
+        if stats.height == chosen.height and _differ(stats, chosen)
     )
+
+
+def _differ(one: NetworkStats, other: NetworkStats) -> bool:
+    """Whether two sources at one height cannot both be right.
+
+    One that tells no bits may mean the difficulty of the last block: where every block has its own, or the next is the
+    first of an epoch, that is another.
+    """
+    if one.bits is not None and other.bits is not None:
+        return one.bits != other.bits
+    if not COINS[one.symbol].retarget or (one.height + 1) % EPOCH == 0:
+        return False
+    return abs(one.difficulty / other.difficulty - 1) > AGREE

@@ -4,11 +4,17 @@ import re
 from hashlib import sha256
 from typing import Any
 
-from ..events import MARKET_TYPES, Head, channel_of, encode_json
+from ..events import MARKET_TYPES, Block, Head, channel_of, encode_json
 
 _LOCAL = re.compile(rb'"(?:ts_recv|seq_local|epoch)":\d+,')
 _STREAM = re.compile(rb'\{"kind":"([a-z_]+)","venue":"([^"]*)","symbol":"([^"]*)"')
-_CHANNEL = {b"trade": "trades", b"ticker": "ticker", b"book_snapshot": "book", b"book_delta": "book"}
+_CHANNEL = {
+    b"trade": "trades",
+    b"ticker": "ticker",
+    b"book_snapshot": "book",
+    b"book_delta": "book",
+    b"block": "chain",
+}
 
 
 class Digest:
@@ -22,8 +28,8 @@ class Digest:
         self._streams: dict[str, Any] = {}  # hashes; their type has no public name
 
     def add(self, event: Head) -> None:
-        """Take in an event; others than market events are left out."""
-        if type(event) in MARKET_TYPES:
+        """Take in an event; others than market events and blocks are left out."""
+        if type(event) in MARKET_TYPES or type(event) is Block:
             self._add(f"{event.venue}:{event.symbol}:{channel_of(event)}", encode_json(event))
 
     def add_json(self, line: bytes) -> None:

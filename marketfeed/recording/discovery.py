@@ -12,6 +12,7 @@ from .. import catalogue
 from ..counts import Counts
 from ..errors import RecordingError
 from ..events import Instrument
+from ..listing import coins_of
 from ..subscriptions import CHANNELS, Channel, Subscription
 from ..symbols import canonical
 from ..transport import is_loopback
@@ -122,7 +123,7 @@ class Found:
         self.venue = venue
         self.wanted: dict[str, list[Subscription]] = {}
         self.instruments: dict[str, Instrument[Decimal]] = {}
-        self._by_native: dict[str, Instrument[Decimal]] = {}
+        self._by_native: dict[str, Instrument[Decimal]] = coins_of(venue)
         listing = {rest_key(request.path)[0] for request in venue.instruments_requests(())}
         heard: dict[str, _Listener] = {}
         decoders: dict[str, Decoder] = {}

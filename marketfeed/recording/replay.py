@@ -106,7 +106,7 @@ class Replay:
         session = self._sessions.get(conn)
         if session is None:
             wanted = self._found.wanted.get(conn, [])
-            for subscription in wanted:
+            for subscription in wanted if not self.venue.coins else ():
                 self._streams.introduce(self._instruments[subscription.symbol], now)
             plan = LinkPlan(url or self.venue.endpoints.ws, tuple(wanted))
             session = Session(self.venue, plan, self._streams, self._instruments, link=conn, exact=self.exact)

@@ -92,6 +92,7 @@ class Decoder(Asking):
         self._forecasts = forecasts
         self._accepted = False
         self._fees_known = False
+        self._outdated = False  # whether blocks came after the last forecast
         self._held: list[ChainBlock] = []
         self._held_since = 0
 
@@ -116,8 +117,10 @@ class Decoder(Asking):
             self._port.unasked(self._coin)
             return
         self._on_blocks(sink, joined(blocks), recv_ns)
-        if forecast is not None and self._forecasts and not self._held:
+        if forecast is not None and not self._held:
             self._on_forecast(sink, forecast, recv_ns)
+        elif self._outdated:
+            self._port.poll(self._coin)
 
     def _on_others(self, parts: dict[str, msgspec.Raw], raw: bytes) -> None:
         if not parts:
@@ -149,8 +152,12 @@ class Decoder(Asking):
         fresh = from_tip(held, sink.tip)
         if fresh:  # else this server is behind another one
             sink.blocks(fresh, recv_ns)
+            self._outdated = self._forecasts
 
     def _on_forecast(self, sink: ChainSink, forecast: WForecast, recv_ns: int) -> None:
+        if not self._forecasts:
+            return
+        self._outdated = False
         date = forecast.estimatedRetargetDate
         sink.network(
             recv_ns,
@@ -160,13 +167,21 @@ class Decoder(Asking):
         )
 
     def conversation(self, native: str) -> Conversation[None]:
-        """The mean of fees, then the blocks that are missing; these first where they are all that is asked about."""
+        """The mean of fees, then the blocks that are missing; these first where they are all that is asked about.
+
+        Then the forecast, which comes with blocks only to those who want a frame a second besides.
+        """
         if not self._held:
             self._on_stats((yield _STATS))
         while self._held:
             self._on_earlier((yield Request(f"/api/v1/blocks/{self._held[0].height - 1}")))
         if not self._fees_known:
             self._on_stats((yield _STATS))
+        if self._outdated:
+            answer = yield _FORECAST
+            forecast = _forecast(answer.body)
+            if forecast is not None:
+                self._on_forecast(answer.sink, forecast, answer.recv_ns)
 
     def _on_stats(self, answer: Answer) -> None:
         stats = _stats(answer.body)
@@ -203,6 +218,7 @@ class Decoder(Asking):
         return '{"action":"ping"}'
 
 
+_FORECAST = Request("/api/v1/difficulty-adjustment")
 _STATS = Request(f"/api/v1/mining/reward-stats/{STATS_BLOCKS}")
 
 

@@ -384,6 +384,24 @@ def test_sources_that_disagree_are_named() -> None:
     assert world.one().stale == ("blockchair:BTC:chain disagrees",)
 
 
+@pytest.mark.parametrize(
+    ("coin", "height", "first", "second", "disagree"),
+    [
+        ("BTC", 1000, {"bits": 0x1701CDFB}, {"bits": 0x1701CDFB}, False),
+        ("BTC", 1000, {"bits": 0x1701CDFB}, {"bits": 0x1701CDFC}, True),
+        ("BTC", 2015, {"bits": 0x1701CDFB}, {"difficulty": D * 2}, False),
+        ("BCH", 1000, {"bits": 0x1701CDFB}, {"difficulty": D * 2}, False),
+    ],
+)
+def test_what_sources_can_disagree_about(
+    coin: str, height: int, first: dict[str, Any], second: dict[str, Any], disagree: bool
+) -> None:
+    sources = {coin: ("mempool", "blockchair")}
+    world = World(plan(coin, sources=sources)).ticker(100.0, symbol=f"{coin}-USD")
+    world.network(height, coin=coin, **first).network(height, "blockchair", coin, **second)
+    assert bool(world.take()[-1].stale) is disagree
+
+
 def test_a_quiet_chain_is_no_fault() -> None:
     """Blocks of 90 minutes come once in 56 days."""
     world = World(limits={"price_stale_s": 100.0}).ready()

@@ -337,25 +337,45 @@ def test_P15_a_hole_is_filled_before_the_block_after_it_is_told() -> None:
     talk.answer(STATS)
     talk.frame({"block": block(104)})
     assert (talk.sink.runs, talk.port.polls) == ([], ["BTC"])
-    assert [r.path for r in talk.serve(earlier)] == ["/api/v1/blocks/103"]
+    asked = talk.serve(lambda r: DA if "difficulty" in r.path else earlier(r))
+    assert [r.path for r in asked] == ["/api/v1/blocks/103", "/api/v1/difficulty-adjustment"]
     assert talk.sink.heights == [[*range(94, 105)]]
+    assert talk.sink.said[-1]["retarget_change"] == DA["difficultyChange"]
+
+
+def test_a_block_asks_for_a_new_forecast_where_none_comes_with_it() -> None:
+    talk = begin(tip=100).frame({"block": block(101), "da": DA})
+    assert talk.port.polls == []
+    talk.frame({"block": block(102)})
+    assert talk.port.polls == ["BTC"]
+    asked = talk.serve(lambda r: DA if "difficulty" in r.path else STATS)
+    assert [r.path for r in asked] == ["/api/v1/mining/reward-stats/144", "/api/v1/difficulty-adjustment"]
+    other = begin(100, LITECOINSPACE).frame({"block": block(101)})
+    assert other.port.polls == [], "its constants may be Bitcoin's"
+
+
+def test_a_forecast_may_be_unknown() -> None:
+    talk = begin(tip=100).frame({"block": block(101)})
+    talk.serve(lambda r: b"null" if "difficulty" in r.path else STATS)
+    assert all("retarget_change" not in said for said in talk.sink.said)
 
 
 def test_P15_a_long_hole_takes_several_calls_and_the_fees_come_after() -> None:
     talk = begin(tip=100).frame(blocks(133, 140))
-    asked = talk.serve(lambda r: earlier(r) if "blocks" in r.path else STATS)
+    asked = talk.serve(lambda r: earlier(r) if "blocks" in r.path else DA if "difficulty" in r.path else STATS)
     assert [r.path for r in asked] == [
         "/api/v1/blocks/132",
         "/api/v1/blocks/117",
         "/api/v1/blocks/102",
         "/api/v1/mining/reward-stats/144",
+        "/api/v1/difficulty-adjustment",
     ]
     assert talk.sink.heights == [[*range(94, 141)]]
 
 
 def test_P15_a_hole_of_over_150_blocks_is_told_at_once() -> None:
     talk = begin(tip=100).frame({"block": block(252)})
-    assert (talk.sink.heights, talk.port.polls) == ([[252]], [])
+    assert talk.sink.heights == [[252]]
     assert begin(tip=100).frame({"block": block(251)}).sink.runs == []
 
 
