@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-BOTS = ["bot_skeleton.py", "spread_between_venues.py", "book_imbalance.py"]
+BOTS = ["bot_skeleton.py", "spread_between_venues.py", "book_imbalance.py", "mining_profit.py"]
 CELLS = "notebook_style.py"
 HELPERS = {"_source.py", "run_cells.py"}
 
@@ -52,6 +52,10 @@ def test_examples_are_short() -> None:
         ("bot_skeleton.py", r" +[\d,]+\.\d x [\d.]+ +(lifts the ask|hits the bid) +[\d,.]+ / [\d,.]+"),
         ("spread_between_venues.py", r"coinbase [\d,.]+ / [\d,.]+   kraken .* buy kraken: +[+-][\d.]+ bp"),
         ("book_imbalance.py", r"[+-][01]\.\d\d [ #]{20}\|[ #]{20}  buy [\d,.]+  sell [\d,.]+"),
+        (
+            "mining_profit.py",
+            r"(start|price|difficulty) +block [\d,]+ +[\d,.]+ USD  profit \+\d\.\d{5} USD a day, 0 at [\d,]+",
+        ),
     ],
 )
 def test_example_runs_offline(name: str, line: str) -> None:
@@ -67,12 +71,15 @@ def test_cells_run_in_a_running_loop() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send")
-def test_bot_ends_cleanly_on_ctrl_c() -> None:
-    process = start(str(EXAMPLES / "bot_skeleton.py"), "--sim")
+@pytest.mark.parametrize(
+    ("name", "under_way"), [("bot_skeleton.py", "the book is proven: go\n"), ("mining_profit.py", "start ")]
+)
+def test_example_ends_cleanly_on_ctrl_c(name: str, under_way: str) -> None:
+    process = start(str(EXAMPLES / name), "--sim")
     assert process.stdout is not None
     assert process.stdout.readline().startswith("SIMULATED")
-    while process.stdout.readline() != "the book is proven: go\n":
-        pass
+    while not process.stdout.readline().startswith(under_way):
+        assert process.poll() is None
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     finished(process)

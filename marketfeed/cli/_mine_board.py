@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from ..events import Head, Input, MiningProfit, NetworkStats, channel_of
+from ..mining.ranking import Ranking
 
 DAY_NS = 86_400 * 10**9
 MOST = 2_880
@@ -62,7 +63,7 @@ class Heard(Struct, frozen=True):
 class Board:
     """Takes in a feed's events; `profits` are the newest by coin's label and rig, in the order asked for.
 
-    `names` has what to call each rig.
+    `names` has what to call each rig, `best` what each would mine now: what has earned more for long enough.
     """
 
     def __init__(self, labels: Mapping[str, Sequence[str]], names: Mapping[str, str]) -> None:
@@ -70,6 +71,8 @@ class Board:
         self.names = dict(names)
         self.profits: dict[tuple[str, str], MiningProfit] = {}
         self.courses: dict[tuple[str, str], Course] = {}
+        self.best: dict[str, str | None] = {}
+        self._ranking = Ranking()
         self._chains: dict[tuple[str, str], NetworkStats] = {}
         self._spoke: dict[str, int] = {}
 
@@ -78,6 +81,7 @@ class Board:
         if isinstance(event, MiningProfit):
             key = (event.symbol, event.rig)
             self.profits[key] = event
+            self.best[event.rig] = self._ranking.offer(event)
             if event.profit_day is not None:
                 self.courses.setdefault(key, Course()).add(event.ts_recv, event.profit_day)
             return

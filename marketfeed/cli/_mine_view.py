@@ -20,6 +20,7 @@ SPARK = 48
 def view(board: Board, frame: Frame, now: int, note: str = "") -> list[str]:
     """The lines of a drawing at a time (Unix ns), each within the columns there are. `note` is its last line."""
     lines = [_title(board, frame)]
+    lines += _best(board, frame)
     for label, rigs in board.labels.items():
         profits = [profit for rig in rigs if (profit := board.profits.get((label, rig))) is not None]
         if not profits:
@@ -33,6 +34,16 @@ def view(board: Board, frame: Frame, now: int, note: str = "") -> list[str]:
         note = note or (f"{len(lines) - room} more lines: make the window higher" if len(lines) > room else "")
         lines = [*lines[:room], fit([(escaped(note, 500), "yellow")], frame)]
     return lines if frame.rows is None else lines[: frame.rows]
+
+
+def _best(board: Board, frame: Frame) -> list[str]:
+    """What to mine with each rig that has a choice."""
+    chosen = [
+        (f"{escaped(board.names.get(rig, rig), 40)}: {label}", "bold")
+        for rig, label in board.best.items()
+        if label and sum(rig in rigs for rigs in board.labels.values()) > 1
+    ]
+    return ["", *line("best", chosen, frame)] if chosen else []
 
 
 def _title(board: Board, frame: Frame) -> str:

@@ -175,3 +175,13 @@ def test_a_course():
     assert spark([], PLAIN_BARS) == ""
     assert spark([1, 2, 3], PLAIN_BARS) == "_+@"
     assert len(set(spark([3.0, 3.0001], PLAIN_BARS))) == 1
+
+
+def test_with_several_coins_the_best_is_named_and_does_not_flap():
+    made = Board({"BTC": ["s21xp"], "BCH": ["s21xp"]}, {"s21xp": "s21xp x10"})
+    made.on_event(profit())
+    for seconds, earned in ((1, 9.0), (200, 9.0), (302, 9.0)):
+        made.on_event(profit(symbol="BCH", profit_day=earned, ts_recv=NOW + seconds * SECOND))
+        best = next(line for line in view(made, Frame(columns=80), NOW) if line.startswith("best"))
+        assert best.endswith("s21xp x10: BCH" if seconds == 302 else "s21xp x10: BTC")
+    assert not any(line.startswith("best") for line in view(board(profit()), Frame(columns=80), NOW))
