@@ -17,7 +17,7 @@ from .pace import SECOND, Backoff, Budget
 from .rest import Reply, Rest
 from .session import Session
 from .subscriptions import Subscription
-from .transport import NO_HEADERS, Link, Transport
+from .transport import Link, Transport
 from .transports.polling import PollingLink
 from .venues._spec import Request, Secret
 
@@ -42,13 +42,13 @@ class Edge(Struct, frozen=True):
     """Hands on what sessions have emitted; called after each input."""
     max_message: int
     proxy: str | None = None
-    headers: Mapping[str, str | Secret] = NO_HEADERS
-    """For REST calls: keys, from the environment."""
+    headers: Callable[[], Mapping[str, str | Secret]] = dict
+    """Asked before each REST call: keys, from the environment; a node writes itself a new one when it starts."""
 
     async def call(self, request: Request) -> Reply:
         """Make a REST call. Raises TransportError and ConfigError as `Rest.fetch`."""
-        if self.headers:
-            request = structs.replace(request, headers={**self.headers, **request.headers})
+        if keys := self.headers():
+            request = structs.replace(request, headers={**keys, **request.headers})
         return await self.rest.fetch(self.rest_base, request)
 
     async def turn(self, reserve: Callable[[int], int]) -> None:

@@ -28,9 +28,7 @@ Side = Literal["buy", "sell"]
 Cause = Literal[
     "link lost", "sequence", "checksum", "malformed", "overflow", "crossed", "trade ids", "halted", "blocks"
 ]
-Trigger = Literal[
-    "start", "price", "block", "reorg", "difficulty", "stale", "recovered", "electricity", "heartbeat", "end"
-]
+Trigger = Literal["start", "price", "block", "reorg", "difficulty", "stale", "recovered", "electricity", "heartbeat"]
 """What made a `MiningProfit` be told."""
 
 

@@ -27,6 +27,7 @@ from .mining.join import Join, check_rigs
 from .mining.plan import Electricity, Mining, Plan
 from .mining.prices import Leg, PriceKind, Route
 from .mining.rigs import Rig, rig
+from .outlet import Outlet
 from .pace import SECOND
 from .settings import credentials
 from .transport import is_loopback
@@ -36,6 +37,8 @@ KINDS: tuple[type[Head], ...] = (Trade, Ticker, Block, NetworkStats, Disconnecte
 BRIDGES = ("USDT", "USD", "USDC", "EUR", "BTC")
 """Currencies over which a price may go where a coin has no market in the one asked for."""
 ASK_S = 60.0
+NEWEST = 4096
+"""Profits that a miner knows for its own."""
 
 
 class Feeding(Protocol):
@@ -62,7 +65,11 @@ class Miner:
 
     def __init__(self, plan: Plan, feed: Feeding, hub: Hub, clock: Clock) -> None:
         self.plan = plan
-        self._join = Join(plan, hub.outlet)
+        self._own: dict[int, None] = {}
+        """Numbers of the newest profits told."""
+        outlet = Outlet(self._emit)
+        outlet.number = hub.outlet.number
+        self._join = Join(plan, outlet)
         self._feed = feed
         self._hub = hub
         self._clock = clock
@@ -96,12 +103,8 @@ class Miner:
         self._feed.unsubscribe(*self._chains(), chain=True)
 
     def tells(self, event: Head) -> bool:
-        """Whether an event is a profit of this one."""
-        return (
-            isinstance(event, MiningProfit)
-            and event.symbol == self.plan.label
-            and any(event.rig == rig.id for rig in self.plan.rigs)
-        )
+        """Whether an event is one of the newest profits of this one, and not of another with the same coin and rig."""
+        return isinstance(event, MiningProfit) and event.seq_local in self._own
 
     def ask(self, price: Callable[[], Awaitable[float]], start: Callable[[Any], "asyncio.Task[None]"]) -> None:
         """Ask a callable for the price of electricity from now on, each minute."""
@@ -117,6 +120,12 @@ class Miner:
                 self._join.set_electricity(value, self._clock.unix_ns())
                 self._after()
             await asyncio.sleep(ASK_S)
+
+    def _emit(self, event: Head) -> None:
+        self._own[event.seq_local] = None
+        if len(self._own) > NEWEST:
+            del self._own[next(iter(self._own))]
+        self._hub.outlet.emit(event)
 
     def _chains(self) -> list[str]:
         return [f"{source}:{coin}" for coin, of in self.plan.sources.items() for source in of]

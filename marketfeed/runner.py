@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from msgspec import structs
@@ -68,7 +69,7 @@ class Runner:
             deliver=hub.deliver,
             max_message=venue.pace.max_message,
             proxy=settings.proxy,
-            headers=credentials(venue),
+            headers=partial(credentials, venue),
         )
         self._listing = Listing(venue, self._edge, exact=exact)
         self.instruments = self._listing.known

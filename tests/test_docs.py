@@ -21,11 +21,13 @@ import marketfeed as mf
 from docs import generate
 from marketfeed import (
     catalogue,
+    chain,
     cli,
     consumer,
     desk,
     fetches,
     listing,
+    miner,
     number,
     pace,
     pulse,
@@ -34,6 +36,7 @@ from marketfeed import (
     transport,
 )
 from marketfeed.feed import Feed
+from marketfeed.mining import networks
 from marketfeed.sim import Simulator
 from marketfeed.sim.plant import DIALECTS
 from marketfeed.sim.sources import SOURCES as CHAIN
@@ -110,9 +113,12 @@ PYTHON = blocks("python")
 SHELL = blocks("sh")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def simulated() -> Iterator[dict[str, mf.VenueSettings]]:
-    """Simulated venues and a chain in a thread: what runs a loop of its own can reach them."""
+    """Simulated venues and a chain in a thread: what runs a loop of its own can reach them.
+
+    New for each test: venues limit an address, and one reader is not all readers.
+    """
     ready, done = threading.Event(), threading.Event()
     found: dict[str, mf.VenueSettings] = {}
 
@@ -441,6 +447,12 @@ CONSTANTS: dict[str, Callable[[], Any]] = {
     "SLICE": lambda: f"{transport.SLICE} frames",
     "MAX_CHARS": lambda: f"{number.MAX_CHARS} characters",
     "MAX_EXPONENT": lambda: str(number.MAX_EXPONENT),
+    "KEPT": lambda: f"{chain.KEPT} blocks",
+    "FEE_BLOCKS": lambda: f"{chain.FEE_BLOCKS} blocks",
+    "EARLY": lambda: f"{chain.EARLY} blocks",
+    "BLOCKS_SILENT": lambda: f"{networks.BLOCKS_SILENT} block times",
+    "LAG_BLOCKS": lambda: f"{networks.LAG_BLOCKS} blocks",
+    "ASK_S": lambda: f"{miner.ASK_S:g} s",
 }
 
 

@@ -352,6 +352,24 @@ def test_credentials_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, 
 
 
 @virtual
+async def test_a_cookie_that_a_restarted_node_wrote_anew_is_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    cookie = tmp_path / ".cookie"
+    cookie.write_text("__cookie__:first")
+    monkeypatch.setenv("MARKETFEED_NODE_COOKIE", str(cookie))
+    asks = structs.replace(VENUE, credentials="required")
+    world = World(answer(869_000), venue=asks)
+    await world.run(3, "BTC")
+    cookie.write_text("__cookie__:second")
+    again = World(answer(869_000), venue=asks)
+    cookie.write_text("__cookie__:third")
+    await again.run(3, "BTC")
+    keys = [request.headers["Authorization"].reveal() for w in (world, again) for _, request in w.asked]  # type: ignore[union-attr] # ours are
+    assert keys == ["Basic X19jb29raWVfXzpmaXJzdA==", "Basic X19jb29raWVfXzp0aGlyZA=="]
+
+
+@virtual
 async def test_keys_go_with_each_call_and_into_no_event(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARKETFEED_NODE_AUTH", "user:hunter2")
     asks = structs.replace(VENUE, credentials="required")

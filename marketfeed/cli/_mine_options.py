@@ -125,7 +125,7 @@ GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         click.option("--venue", "venues", multiple=True, metavar="NAME",
                      help="Venue of the price; the median of several, or 'all'. [default: coinbase]"),
         click.option("--source", "sources", multiple=True, metavar="NAME",
-                     help="Source of the chain, as mempool or bitcoind. [default: all that can be used]"),
+                     help="Source of the chain, as mempool or bitcoind. [default: your nodes, and two public ones]"),
         click.option("--price-of", type=click.Choice(["ticker", "trades"]), default="ticker", show_default=True,
                      help="The middle of bid and ask, or the last trade."),
         _options.SIM,

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 
 from .. import catalogue
 from ..errors import ConfigError, UnknownVenue
-from ..events import Block, Connected, Head, NetworkStats
 from ..miner import sources_of
 from ..mining.coins import Coin
 from ._mine_ask import EXAMPLE
@@ -21,7 +20,7 @@ def chosen(
     transport: str,
     endpoints: Sequence[str],
 ) -> tuple[list[str], list[str], Source]:
-    """Venues of prices, sources of chains ([] for all that can be used), and both as what to open.
+    """Venues of prices, sources of chains ([] for the default), and both as what to open.
 
     Raises ConfigError and UnknownVenue.
     """
@@ -70,24 +69,15 @@ def _simulated(coins: Sequence[Coin], named: Sequence[str]) -> list[str]:
 
 
 class MineReach(Reach):
-    """As `Reach`; what is polled has no connection that shows it to be reached: its first figures do."""
+    """As `Reach`, for streams that are found out later."""
 
     def __init__(self, source: Source) -> None:
         super().__init__((), source)
-        self._polled = {name for name in source.venues if not catalogue.venue(name).endpoints.ws}
         self._wanted = {"what is not known yet"}  # so that nothing counts as all of it
 
     def want(self, names: Iterable[str]) -> None:
         """These streams are all there is."""
         self._wanted = set(names)
-
-    def event(self, event: Head) -> bool:
-        """Note an event; True where it is the first that shows anything to be reached. Raises Failed."""
-        if isinstance(event, Block | NetworkStats):
-            self._failures.pop(event.venue, None)
-            first, self._reached = not self._reached, True
-            return first
-        return False if isinstance(event, Connected) and event.venue in self._polled else super().event(event)
 
     def _unreached(self) -> str:
         return super()._unreached().partition(": marketfeed ")[0] + f": {EXAMPLE} --sim"

@@ -14,7 +14,7 @@ from .coins import COINS
 from .retarget import EPOCH
 
 BLOCKS_SILENT = 18
-"""Block times without a block: e^-18, once in ten thousand years of Bitcoin. A quiet chain is nothing unusual."""
+"""Block times without a block: e^-18, once in twelve hundred years of Bitcoin. A quiet chain is nothing unusual."""
 LAG_BLOCKS = 2
 """Heights that a source may be behind the highest."""
 AGREE = 1e-9

@@ -39,8 +39,9 @@ class Mining(Struct, frozen=True, kw_only=True):
     """What profits to tell: of `coins` (`BTC`, or `LTC+DOGE` where merged) with `rigs` (names or `Rig`s).
 
     `electricity` is in `quote` a kWh. `venues` give prices, each its own, of which the median counts (the feed's
-    default venue where none is named); `price` is what of theirs. `sources` tell the chain, all that can be used where
-    none is named. `pool_fee` and `uptime` are fractions, `pue` is power at the plug of the site over that of the rig.
+    default venue where none is named); `price` is what of theirs. `sources` tell the chain: where none is named, nodes
+    of one's own and two public ones. `pool_fee` and `uptime` are fractions, `pue` is power at the plug of the site over
+    that of the rig.
     """
 
     coins: str

@@ -50,12 +50,12 @@ async def test_profits_are_events_for_everybody_and_two_miners_do_not_mix() -> N
         told: list[MiningProfit] = []
         feed.on(MiningProfit, told.append)
         one = await feed.mine(mf.mining.Mining(coins="BTC", rigs=["s21xp"], **TERMS))
-        two = await feed.mine(mf.mining.Mining(coins="BTC", rigs=["s19pro"], scheme="PPS", **TERMS))
+        two = await feed.mine(mf.mining.Mining(coins="BTC", rigs=["s21xp"], scheme="PPS", **TERMS))
         await asyncio.sleep(30)
         one.close()
         await asyncio.sleep(30)
         two.close()
-        assert {p.rig for p in told if one.tells(p)} == {"s21xp"}
+        assert {p.scheme for p in told if one.tells(p)} == {"FPPS"}
         assert {p.scheme for p in told if two.tells(p)} == {"PPS"}
         assert max(p.ts_recv for p in told if one.tells(p)) < max(p.ts_recv for p in told if two.tells(p))
     await cancelled(market)
