@@ -28,7 +28,9 @@ Side = Literal["buy", "sell"]
 Cause = Literal[
     "link lost", "sequence", "checksum", "malformed", "overflow", "crossed", "trade ids", "halted", "blocks"
 ]
-Trigger = Literal["start", "price", "block", "reorg", "difficulty", "stale", "recovered", "electricity", "heartbeat"]
+Trigger = Literal[
+    "start", "price", "block", "reorg", "difficulty", "fees", "stale", "recovered", "electricity", "heartbeat"
+]
 """What made a `MiningProfit` be told."""
 
 
@@ -219,7 +221,7 @@ class Input(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     `what` says of which coin or pair, `source` who told it (`kraken:BTC-USD:trades`). `ts` is when its value was
     received (Unix nanoseconds, 0 for a constant), `age_ms` how long before the profit its source last gave a sign of
-    life about it. A `stale` price is left out where others are fresh.
+    life about it. A `stale` price is left out where others are fresh; `used` says whether the profit rests on it.
     """
 
     kind: Literal["price", "network", "electricity"]
@@ -229,19 +231,23 @@ class Input(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     ts: int = 0
     age_ms: int = 0
     stale: bool = False
+    used: bool = False
 
 
 class Term(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What one coin gives: merged mining has several for the same hashes.
 
     `price` is in the quote currency, `reward` in coins a block: subsidy and, where the pool's scheme pays them, fees.
-    `coins_day` is before the pool's fee. None is what cannot be known now.
+    `fees` are what of it is transaction fees, the mean of `fees_blocks` blocks. `coins_day` is before the pool's fee.
+    None is what cannot be known now.
     """
 
     coin: str
     height: int
     difficulty: float | None
     reward: float | None
+    fees: float | None = None
+    fees_blocks: int = 0
     price: float | None
     coins_day: float | None
     revenue_day: float | None
@@ -250,11 +256,12 @@ class Term(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class MiningProfit(Head, frozen=True, gc=False, kw_only=True):
     """What a rig earns a day, from the newest price and difficulty; `symbol` is the coin, or `LTC+DOGE` where merged.
 
-    Money is in `quote` a day, rates in H/s, `watts` at the plug, `electricity` in quote a kWh, `pool_fee` a fraction.
-    `terms` has each coin's share and `inputs` everything it was made from, with age; `stale` names the inputs that
-    are stale. `hashprice` is revenue for one `hash_unit` (such as `PH/s`) a day. What an input too old would decide is
-    None: revenue and all that follows from it. `breakeven_electricity` is quote a kWh, `breakeven_price` and
-    `cost_per_coin` quote a coin, of the first coin. `trigger` says why the event was told now.
+    Money is in `quote` a day, rates in H/s, `watts` of the rig, `electricity` in quote a kWh, `pool_fee` and `uptime`
+    fractions, `pue` what the site draws over what its rigs draw. `terms` has each coin's share and `inputs` everything
+    it was made from, with age; `stale` names the inputs that are stale. `hashprice` is revenue for one `hash_unit`
+    (such as `PH/s`) a day. What an input too old would decide is None: revenue and all that follows from it.
+    `breakeven_electricity` is quote a kWh, `breakeven_price` and `cost_per_coin` quote a coin, of the first coin.
+    `trigger` says why the event was told now.
     """
 
     rig: str
@@ -266,6 +273,7 @@ class MiningProfit(Head, frozen=True, gc=False, kw_only=True):
     pool_fee: float
     scheme: str
     uptime: float
+    pue: float = 1.0
     terms: tuple[Term, ...]
     revenue_day: float | None
     fee_day: float | None
@@ -393,6 +401,21 @@ class VenueStatus(Head, frozen=True, gc=False, kw_only=True):
     detail: str = ""
 
 
+class RecorderStatus(Head, frozen=True, gc=False, kw_only=True):
+    """The recorder speaks of itself; `detail` says why.
+
+    `status` is `started`, `paused` and `resumed` (the disk refuses, and does no more), `lagged` (events were left out),
+    `sealed` or `ended`. Where something was not recorded, `ts_from` to `ts_to` say when (Unix ns): what was sent then
+    is missing. `events` counts what the status is about.
+    """
+
+    status: str
+    detail: str = ""
+    ts_from: int = 0
+    ts_to: int = 0
+    events: int = 0
+
+
 MarketEvent = Trade[N] | Ticker[N] | BookSnapshot[N] | BookDelta[N]
 ChainEvent = Block | NetworkStats | MiningProfit
 LifeEvent = (
@@ -408,6 +431,7 @@ LifeEvent = (
     | Malformed
     | SchemaDrift
     | VenueStatus
+    | RecorderStatus
 )
 Event = Trade[N] | Ticker[N] | BookSnapshot[N] | BookDelta[N] | Instrument[N] | ChainEvent | LifeEvent
 
@@ -426,6 +450,7 @@ LIFE_TYPES: tuple[type[Head], ...] = (
     Malformed,
     SchemaDrift,
     VenueStatus,
+    RecorderStatus,
 )
 EVENT_TYPES: tuple[type[Head], ...] = (*MARKET_TYPES, Instrument, *CHAIN_TYPES, *LIFE_TYPES)
 

@@ -191,6 +191,11 @@ class Feed:
             miner.ask(want.electricity, self._start)
         return miner
 
+    def tell(self, kind: type[Head], **fields: Any) -> None:
+        """Tell every consumer an event that is not a venue's: for what works on a feed, such as a recorder."""
+        self._hub.outlet.emit(kind(seq_local=self._hub.outlet.number(), **fields))
+        self._hub.deliver()
+
     def consumer(
         self,
         keep: Filter | None = None,

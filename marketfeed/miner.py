@@ -37,6 +37,10 @@ KINDS: tuple[type[Head], ...] = (Trade, Ticker, Block, NetworkStats, Disconnecte
 BRIDGES = ("USDT", "USD", "USDC", "EUR", "BTC")
 """Currencies over which a price may go where a coin has no market in the one asked for."""
 ASK_S = 60.0
+LATE_NS = 10 * SECOND
+"""What is due for longer was due while the process slept, or before its clock was set."""
+LOOK_S = 60.0
+"""Between two looks at the clock, at most."""
 NEWEST = 4096
 """Profits that a miner knows for its own."""
 
@@ -76,16 +80,26 @@ class Miner:
         self._timer: asyncio.TimerHandle | None = None
         self._told = False
         self._asking: asyncio.Task[None] | None = None
+        self._armed = 0
+        self._timed = 0
+        """When the timer fired last, by the wall clock."""
+        self._wanted: list[tuple[str, dict[str, bool]]] = []
         for kind in KINDS:
             hub.handlers[kind] = [*hub.handlers.get(kind, ()), self._on_event]
-        for leg in self._join.legs():
-            feed.subscribe(f"{leg.venue}:{leg.symbol}", trades=leg.kind == "trades", ticker=leg.kind == "ticker")
-        feed.subscribe(*self._chains(), chain=True)
+        try:
+            for leg in self._join.legs():
+                self._want(f"{leg.venue}:{leg.symbol}", {leg.kind: True})
+            for name in self._chains():
+                self._want(name, {"chain": True})
+        except BaseException:
+            self.close()
+            raise
         for coin, sources in plan.sources.items():
             for source in sources:
                 stream = hub.streams.find(source, coin, "chain")
                 if isinstance(stream, ChainStream) and (figures := stream.figures(clock.unix_ns())) is not None:
-                    self._on_event(figures)  # the next may be a block away
+                    hub.outlet.emit(figures)  # for everybody, and recordings: the next may be a block away
+        hub.deliver()
 
     def close(self) -> None:
         """Tell no more profits, and want no more what they are made from."""
@@ -94,13 +108,13 @@ class Miner:
         for task in (self._timer, self._asking):
             if task is not None:
                 task.cancel()
-        if self._feed.closed:
-            return
-        for leg in self._join.legs():
-            self._feed.unsubscribe(
-                f"{leg.venue}:{leg.symbol}", trades=leg.kind == "trades", ticker=leg.kind == "ticker"
-            )
-        self._feed.unsubscribe(*self._chains(), chain=True)
+        wanted, self._wanted = self._wanted, []
+        for name, channel in wanted if not self._feed.closed else ():
+            self._feed.unsubscribe(name, **channel)
+
+    def _want(self, name: str, channel: dict[str, bool]) -> None:
+        self._feed.subscribe(name, **channel)
+        self._wanted.append((name, channel))
 
     def tells(self, event: Head) -> bool:
         """Whether an event is one of the newest profits of this one, and not of another with the same coin and rig."""
@@ -113,11 +127,10 @@ class Miner:
     async def _ask(self, price: Callable[[], Awaitable[float]]) -> None:
         while True:
             try:
-                value = float(await price())
+                self._join.set_electricity(float(await price()), self._clock.unix_ns())
             except Exception as exc:  # whatever a user's callable raises: the last price stands, and shows its age
                 self._hub.report(price, exc)
             else:
-                self._join.set_electricity(value, self._clock.unix_ns())
                 self._after()
             await asyncio.sleep(ASK_S)
 
@@ -131,6 +144,8 @@ class Miner:
         return [f"{source}:{coin}" for coin, of in self.plan.sources.items() for source in of]
 
     def _on_event(self, event: Head) -> None:
+        if self._join.deadline and event.ts_recv - self._join.deadline > LATE_NS:
+            self._join.skip(event.ts_recv)
         self._join.on_event(event)
         self._after()
 
@@ -140,9 +155,13 @@ class Miner:
         if self._hub.batch and not self._told:
             self._told = True
             loop.call_soon(self._deliver)
-        if self._timer is None and self._join.deadline:
-            delay = max(0, self._join.deadline - self._clock.unix_ns()) / SECOND
-            self._timer = loop.call_later(delay, self._on_timer)
+        deadline = self._join.deadline
+        if deadline and (self._timer is None or deadline < self._armed):
+            if self._timer is not None:
+                self._timer.cancel()
+            self._armed = deadline
+            delay = max(0, deadline - self._clock.unix_ns()) / SECOND
+            self._timer = loop.call_later(min(delay, LOOK_S), self._on_timer)
 
     def _deliver(self) -> None:
         self._told = False
@@ -151,7 +170,14 @@ class Miner:
     def _on_timer(self) -> None:
         """The deadline may have moved since the timer was set: then nothing is due, and a new one is set."""
         self._timer = None
-        self._join.on_time(self._clock.unix_ns())
+        now, deadline = self._clock.unix_ns(), self._join.deadline
+        if now < self._timed - LATE_NS:
+            self._join.rebase(now)
+        elif deadline and now - deadline > LATE_NS:
+            self._join.skip(now)
+        else:
+            self._join.on_time(now)
+        self._timed = now
         self._after()
 
 

@@ -54,6 +54,7 @@ KINDS = [
     "malformed",
     "schema_drift",
     "venue_status",
+    "recorder_status",
 ]
 TRADE: Trade[float] = Trade(
     venue="kraken", symbol="BTC-USD", ts_event=1, ts_recv=2, seq_local=3, price=0.1, size=2.0, side="buy", id="7"

@@ -64,6 +64,7 @@ LIFE = [
     ev.Malformed(**HEAD, link="kraken-1", reason="no JSON", size=3, sample="{"),
     ev.SchemaDrift(**HEAD, link="kraken-1", what="x", sample="{"),
     ev.VenueStatus(**HEAD, status="online"),
+    ev.RecorderStatus(**HEAD, status="started", ts_from=1, ts_to=2),
 ]
 
 

@@ -6,6 +6,7 @@ same profits, so that a recording of inputs is a recording of profits.
 """
 
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import Any
 
 from ..errors import ConfigError
@@ -16,8 +17,11 @@ from .coins import Coin
 from .networks import Networks
 from .plan import Plan
 from .prices import Leg, Prices
-from .profit import Seen, profit
+from .profit import Seen, check, profit
 from .rigs import Rig
+
+SET_BACK_NS = 5 * SECOND
+"""An event so much older than the newest means that the clock was set back."""
 
 
 def check_rigs(coins: Sequence[Coin], rigs: Iterable[Rig]) -> None:
@@ -37,6 +41,7 @@ class Join:
 
     def __init__(self, plan: Plan, outlet: Outlet) -> None:
         check_rigs(plan.coins, plan.rigs)
+        check(plan)
         limits = plan.limits
         self.plan = plan
         self.deadline = 0
@@ -47,6 +52,7 @@ class Join:
         )
         self._electricity: float | None = None
         self._since = 0  # when electricity was set from outside
+        self._newest = 0  # receive time of the newest event
         self._began = 0
         self._told = 0
         self._told_prices: dict[str, float] = {}
@@ -58,16 +64,35 @@ class Join:
         return self._prices.legs()
 
     def set_electricity(self, price: float, now: int) -> None:
-        """A new price a kWh, where it comes from outside."""
+        """A new price a kWh, where it comes from outside. Raises ValueError for what is no number."""
+        if not isfinite(price):
+            raise ValueError(f"a price of electricity of {price} is no number")
         self.on_time(now)
         changed, self._electricity, self._since = price != self._electricity, price, now
-        if changed and self._told:
-            self._tell("electricity", now)
+        self._began = self._began or now
+        self._judge("electricity" if changed else None, now)
+        self._plan_next(now)
+
+    def skip(self, now: int) -> None:
+        """The process slept, or its clock jumped: what was due meanwhile is not told, but what is so now."""
+        if self.deadline:
+            self._due(now)
+            self._plan_next(now)
+
+    def rebase(self, now: int) -> None:
+        """The clock was set back: ages begin anew, so that what falls silent from here on is noticed in time."""
+        self._prices.rebase(now)
+        self._networks.rebase(now)
+        self._told, self._began = min(self._told, now), min(self._began, now)
+        self._since, self._newest = min(self._since, now), now
         self._plan_next(now)
 
     def on_event(self, event: Head) -> None:
         """Take in an event of a feed; those that are not of this join are passed over."""
         now = event.ts_recv
+        if now < self._newest - SET_BACK_NS:
+            self.rebase(now)
+        self._newest = max(self._newest, now)
         self.on_time(now)
         trigger: Trigger | None = None
         if isinstance(event, Trade | Ticker):
@@ -115,7 +140,10 @@ class Join:
         used = self._networks.network(event.symbol, now).stats
         if pending and used is not None and used.venue == event.venue:
             return pending
-        return "difficulty" if self._used(now) != before else None
+        after = self._used(now)
+        if [one and one[:2] for one in after] != [one and one[:2] for one in before]:
+            return "difficulty"
+        return "fees" if after != before else None
 
     def _judge(self, trigger: Trigger | None, now: int) -> None:
         """Tell what the newest input gives rise to."""
@@ -160,6 +188,8 @@ class Join:
         if self.plan.electricity is not None:
             change = self.plan.electricity.next_change(self._told)
             times += [change] if change else []
+        elif self._since:
+            times.append(self._since + int(limits.electricity_stale_s * SECOND))
         if self._moved(now):
             times.append(self._told + int(limits.min_interval_s * SECOND))
         self.deadline = min(at for at in times if at > now)
@@ -183,6 +213,8 @@ class Join:
             price, network = self._prices.price(coin.code, now), self._networks.network(coin.code, now)
             named += [one.source for one in (*price.inputs, *network.inputs) if one.stale]
             named += network.disagree
+        if self._electricity_input(now).stale:
+            named.append("electricity")
         return tuple(named)
 
     def _tell(self, trigger: Trigger, now: int) -> None:
@@ -202,6 +234,7 @@ class Join:
     def _electricity_input(self, now: int) -> Input:
         tariff = self.plan.electricity
         value = tariff.price_at(now) if tariff is not None else self._electricity
+        limit = int(self.plan.limits.electricity_stale_s * SECOND)
         return Input(
             kind="electricity",
             what=f"{self.plan.quote}/kWh",
@@ -209,5 +242,6 @@ class Join:
             value=value,
             ts=self._since,
             age_ms=(now - self._since) // 1_000_000 if self._since else 0,
-            stale=value is None,
+            stale=value is None or (tariff is None and now - self._since >= limit),
+            used=value is not None,
         )

@@ -7,7 +7,7 @@ that slow.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ..events import Block, Disconnected, Head, Input, NetworkStats, Stale
 from .coins import COINS
@@ -15,8 +15,10 @@ from .retarget import EPOCH
 
 BLOCKS_SILENT = 18
 """Block times without a block: e^-18, once in twelve hundred years of Bitcoin. A quiet chain is nothing unusual."""
-LAG_BLOCKS = 2
-"""Heights that a source may be behind the highest."""
+LAG_BLOCKS, LAG_S = 2, 300.0
+"""Heights that a source may be behind another; on fast chains as many as come in that time, for some are polled."""
+LEAPS = 20
+"""Blocks that a chain may be ahead of what a source said, beyond four times what the time allows: more is a lie."""
 AGREE = 1e-9
 """Relative difference of difficulty at the same height that is none."""
 
@@ -73,11 +75,20 @@ class Networks:
 
     def _compare(self, coin: str, now: int) -> None:
         """Note who lags: a source that is asked now and then may do so for a moment."""
-        of = [source for source in self._sources[coin].values() if source.stats is not None]
-        best = max(source.stats.height for source in of if source.stats)
-        for source in of:
-            lags = source.stats is not None and source.stats.height < best - LAG_BLOCKS
+        of = [(source, source.stats) for source in self._sources[coin].values() if source.stats is not None]
+        block_s = COINS[coin].block_time_s
+        for source, stats in of:
+            most = stats.height + LEAPS + 4 * (now - source.ts) / 1e9 / block_s
+            heights = [other.height for one, other in of if not one.down and other.height <= most]
+            lags = max(heights, default=0) - stats.height > max(LAG_BLOCKS, LAG_S / block_s)
             source.behind = (source.behind or now) if lags else 0
+
+    def rebase(self, now: int) -> None:
+        """The clock was set back: nothing was received after now."""
+        for of in self._sources.values():
+            for source in of.values():
+                source.ts, source.down = min(source.ts, now), min(source.down, now)
+                source.behind = min(source.behind, now)
 
     def edges(self, now: int) -> Iterable[int]:
         """Times after `now` at which a source becomes stale or its figures die, if nothing comes."""
@@ -89,7 +100,8 @@ class Networks:
                 if source.behind:
                     ends.append(source.behind + self._down_ns)
                 if source.down:
-                    ends += [source.down + self._down_ns, self._death(source)]
+                    ends.append(source.down + self._down_ns)
+                ends.append(self._death(coin, source))
                 yield from (at for at in ends if at > now)
 
     def network(self, coin: str, now: int) -> Network:
@@ -101,7 +113,7 @@ class Networks:
         for name, source in of.items():
             stats = source.stats
             stale = stats is None or self._old(coin, source, now)
-            if stats is not None and not (source.down and now >= self._death(source)):
+            if stats is not None and now < self._death(coin, source):
                 (old if stale else fresh).append(stats)
             inputs.append(
                 Input(
@@ -115,6 +127,9 @@ class Networks:
                 )
             )
         chosen = next(iter(fresh or old), None)
+        if chosen is not None:
+            name = f"{chosen.venue}:{coin}:chain"
+            inputs = [structs.replace(one, used=one.source == name) for one in inputs]
         return Network(chosen, tuple(inputs), _disagreeing(chosen, fresh), any(s.stats for s in of.values()))
 
     def _old(self, coin: str, source: _Source, now: int) -> bool:
@@ -122,11 +137,12 @@ class Networks:
             return True
         return now - source.ts >= _silence_ns(coin)
 
-    def _death(self, source: _Source) -> int:
-        """When the figures of a source that is down count no more: at the next retarget, if that comes before."""
-        limit = source.down + self._dead_ns
+    def _death(self, coin: str, source: _Source) -> int:
+        """When the figures of a source that went stale count no more: at the next retarget, if that comes before."""
+        stale = min(at for at in (source.down, source.behind, source.ts + _silence_ns(coin) - self._down_ns) if at)
+        limit = stale + self._dead_ns
         due = source.stats.retarget_ts if source.stats else None
-        return min(limit, max(due, source.down + self._down_ns)) if due else limit
+        return min(limit, max(due, stale + self._down_ns)) if due else limit
 
 
 def _silence_ns(coin: str) -> int:

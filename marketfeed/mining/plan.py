@@ -31,6 +31,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     """Relative move of a price that is worth telling."""
     heartbeat_s: float = 60.0
     """A profit is told again after this long."""
+    electricity_stale_s: float = 180.0
+    """A callable that gave no price of electricity for this long is stale."""
     first_s: float = 10.0
     """What has not come by then is told as missing."""
 

@@ -9,7 +9,7 @@ from math import isfinite
 from statistics import median
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ..events import Input, Ticker, Trade
 
@@ -68,17 +68,23 @@ class Prices:
         return list(dict.fromkeys(leg for of in self._routes.values() for route in of for leg in route))
 
     def on_event(self, event: Trade[Any] | Ticker[Any]) -> bool:
-        """Take in a trade or a ticker; whether it is of a market of ours."""
+        """Take in a trade or a ticker; whether it is of a market of ours, and has a price."""
         kind: PriceKind = "trades" if type(event) is Trade else "ticker"
         leg = self._by_market.get((event.venue, event.symbol, kind))
         if leg is None:
             return False
+        price = _price_of(event)
+        if price is None:
+            return False  # an empty book: the price before it grows old
         quote = self._quotes[leg]
         quote.ts = max(quote.ts, event.ts_recv)
-        price = _price_of(event)
-        if price is not None:
-            quote.price = 1 / price if leg.inverse else price
+        quote.price = 1 / price if leg.inverse else price
         return True
+
+    def rebase(self, now: int) -> None:
+        """The clock was set back: nothing was received after now."""
+        for quote in self._quotes.values():
+            quote.ts = min(quote.ts, now)
 
     def edges(self, now: int) -> Iterable[int]:
         """Times after `now` at which a market becomes stale or dead, if nothing comes."""
@@ -97,7 +103,14 @@ class Prices:
             source = " x ".join(leg.name for leg in route)
             age = (now - ts) // 1_000_000 if ts else 0
             inputs.append(Input(kind="price", what=coin, source=source, value=value, ts=ts, age_ms=age, stale=stale))
-        return Price(self.value(coin, now), tuple(inputs), complete)
+        fresh = any(not one.stale for one in inputs)
+        marked = (
+            structs.replace(
+                one, used=not one.stale if fresh else one.value is not None and now - one.ts < self._dead_ns
+            )
+            for one in inputs
+        )
+        return Price(self.value(coin, now), tuple(marked), complete)
 
     def value(self, coin: str, now: int) -> float | None:
         """The median of a coin's fresh routes, of the stale ones where none is fresh; None where all are dead."""

@@ -1,9 +1,11 @@
 """One `MiningProfit`, from a rig and what is known of prices and networks."""
 
 from collections.abc import Sequence
+from math import isfinite
 
 from msgspec import Struct
 
+from ..errors import ConfigError
 from ..events import Input, MiningProfit, NetworkStats, Trigger
 from ..events import Term as TermOf
 from .coins import Coin
@@ -31,15 +33,10 @@ def profit(plan: Plan, rig: Rig, seen: Seen, trigger: Trigger, seq_local: int) -
     given = [term for term in terms if term is not None]
     whole = len(given) == len(plan.coins)
     e = seen.electricity.value
-    result = calculate(
-        rig.hashrate_hs * rig.count,
-        rig.watts * rig.count,
-        given if whole else [],
-        electricity_per_kwh=e or 0.0,
-        pool_fee=plan.pool_fee,
-        uptime=plan.uptime,
-        pue=plan.pue,
-    )
+    try:
+        result = _result(plan, rig, given if whole else [], e)
+    except ValueError:  # beyond what can be computed, though each number is sound: nothing is known then
+        whole, result = False, _result(plan, rig, [], e)
     priced = whole and e is not None
     first = result.coins[0] if priced else None
     unit = plan.coins[0].hash_unit
@@ -63,6 +60,7 @@ def profit(plan: Plan, rig: Rig, seen: Seen, trigger: Trigger, seq_local: int) -
         pool_fee=plan.pool_fee,
         scheme=plan.scheme,
         uptime=plan.uptime,
+        pue=plan.pue,
         terms=_shown(plan, seen, result if whole else None),
         revenue_day=result.revenue_day if whole else None,
         fee_day=result.pool_fee_day if whole else None,
@@ -81,10 +79,40 @@ def profit(plan: Plan, rig: Rig, seen: Seen, trigger: Trigger, seq_local: int) -
     )
 
 
+def _result(plan: Plan, rig: Rig, terms: Sequence[Term], electricity: float | None) -> Result:
+    result = calculate(
+        rig.hashrate_hs * rig.count,
+        rig.watts * rig.count,
+        terms,
+        electricity_per_kwh=electricity or 0.0,
+        pool_fee=plan.pool_fee,
+        uptime=plan.uptime,
+        pue=plan.pue,
+    )
+    if not isfinite(result.profit_day):
+        raise ValueError("more than can be computed")
+    return result
+
+
+def check(plan: Plan) -> None:
+    """Raise ConfigError for terms, rigs and limits that nothing can be computed with."""
+    for rig in plan.rigs:
+        _result(plan, rig, [], 0.0)
+    for name in plan.limits.__struct_fields__:
+        value = getattr(plan.limits, name)
+        if not 0 <= value < 1e9 or (value == 0 and name not in {"dead_band", "min_interval_s"}):
+            raise ConfigError(f"limit {name}={value} is not a number of seconds above 0")
+
+
+def fees(plan: Plan, coin: Coin, stats: NetworkStats) -> float:
+    """Coins a block of transaction fees that the plan's scheme pays."""
+    return 0.0 if plan.scheme == "PPS" else (stats.fees or 0.0) / coin.base_units
+
+
 def reward(plan: Plan, coin: Coin, stats: NetworkStats) -> float:
     """Coins a block on the plan's terms: the miner's subsidy, and fees unless the pool keeps them."""
-    fees = 0.0 if plan.scheme == "PPS" else stats.fees or 0.0
-    return (stats.reward + fees) / coin.base_units
+    paid = 0.0 if plan.scheme == "PPS" else stats.fees or 0.0
+    return (stats.reward + paid) / coin.base_units
 
 
 def _term(plan: Plan, coin: Coin, price: Price, network: Network) -> Term | None:
@@ -103,6 +131,8 @@ def _shown(plan: Plan, seen: Seen, result: Result | None) -> tuple[TermOf, ...]:
                 height=stats.height if stats else 0,
                 difficulty=stats.difficulty if stats else None,
                 reward=reward(plan, coin, stats) if stats else None,
+                fees=fees(plan, coin, stats) if stats else None,
+                fees_blocks=stats.fees_blocks if stats and plan.scheme != "PPS" else 0,
                 price=seen.prices[i].value,
                 coins_day=result.coins[i].coins_day if result else None,
                 revenue_day=result.coins[i].revenue_day if result else None,

@@ -7,8 +7,8 @@ class Ranking:
     """Per rig, the coin to mine. Another takes over where it earns `lead` more of revenue, for `hold_s` on end.
 
     Switching costs a restart, and pools pay little for short visits; so the one in place stays until another has been
-    better for long enough by enough. A coin whose profit is not known, or rests on stale inputs, takes over never,
-    and loses its place at once.
+    better for long enough by enough. A coin whose profit is not known, or rests on a stale input, takes over never,
+    and loses its place at once; a stale one that is not used matters not.
     """
 
     def __init__(self, lead: float = 0.02, hold_s: float = 300.0) -> None:
@@ -50,7 +50,7 @@ class Ranking:
 
 
 def _counts(profit: MiningProfit) -> bool:
-    return profit.profit_day is not None and not profit.stale
+    return profit.profit_day is not None and not any(one.stale and one.used for one in profit.inputs)
 
 
 def _profit(profit: MiningProfit) -> float:

@@ -165,15 +165,19 @@ class Day(FakeTransport):
             await asyncio.sleep(every_s * self.dice.uniform(0.2, 1.8))
             self.price *= 1 + self.dice.gauss(0, 0.0004)
             bid, ask = round(self.price - 0.05, 1), round(self.price + 0.05, 1)
-            if self.muted:
-                continue
-            for link, _ in self.links_to.get("ws.kraken.com", []):
-                if link.closed is None:
-                    data = [{"symbol": "BTC/USD", "bid": bid, "bid_qty": 1.0, "ask": ask, "ask_qty": 1.0, "last": 1.0}]
-                    self.prices.append((self.clock.unix_ns(), (bid + ask) / 2))
-                    link.frame(
-                        json.dumps({"channel": "ticker", "type": "update", "data": data}).encode(), self.clock.unix_ns()
-                    )
+            if not self.muted:
+                self.quote(bid, ask)
+
+    def quote(self, bid: float, ask: float = 0.0) -> None:
+        """The market says these best prices, or this one on both sides."""
+        ask = ask or bid
+        for link, _ in self.links_to.get("ws.kraken.com", []):
+            if link.closed is None:
+                data = [{"symbol": "BTC/USD", "bid": bid, "bid_qty": 1.0, "ask": ask, "ask_qty": 1.0, "last": 1.0}]
+                self.prices.append((self.clock.unix_ns(), (bid + ask) / 2))
+                link.frame(
+                    json.dumps({"channel": "ticker", "type": "update", "data": data}).encode(), self.clock.unix_ns()
+                )
 
     async def mine(self) -> None:
         """Blocks come for ever, each at its time."""

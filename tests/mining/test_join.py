@@ -339,7 +339,53 @@ def test_a_price_grows_stale_and_then_counts_no_more(world: World) -> None:
     assert (profit.trigger, profit.stale) == ("recovered", ())
 
 
+def test_a_market_without_a_price_grows_stale(world: World) -> None:
+    world.ready()
+    for _ in range(4):
+        world.after(10).give(Ticker(venue="kraken", symbol="BTC-USD", ts_recv=world.now, bid=None, ask=None))
+    profit = world.one()
+    assert (profit.trigger, profit.ts_recv - START) == ("stale", 30 * SECOND)
+
+
+def test_inputs_say_whether_they_are_used() -> None:
+    routes = {"BTC": [(Leg(v, "BTC-USD"),) for v in ("kraken", "coinbase")]}
+    world = World(routes=routes, sources=TWO).ticker(100.0).ticker(102.0, "coinbase").network().after(20).ticker(100.0)
+    world.after(15)
+    used = {one.source: one.used for one in world.take()[-1].inputs}
+    assert used == {
+        "kraken:BTC-USD:ticker": True,
+        "coinbase:BTC-USD:ticker": False,
+        "mempool:BTC:chain": True,
+        "blockchair:BTC:chain": False,
+        "tariff": True,
+    }
+
+
+def test_a_clock_that_was_set_back_makes_nobody_wait(world: World) -> None:
+    world.ready()
+    world.now -= 3600 * SECOND
+    world.ticker(107_500.0).after(2).ticker(108_000.0)
+    assert {p.trigger for p in world.take()} == {"price"}
+    world.after(31)
+    assert "kraken:BTC-USD:ticker" in world.take()[-1].stale
+
+
+def test_what_was_due_in_a_long_sleep_is_told_once(world: World) -> None:
+    world.ready()
+    world.now += 3 * 86_400 * SECOND
+    world.join.skip(world.now)
+    assert [p.trigger for p in world.take()] == ["stale"]
+    world.ticker(106_935.0)
+    assert [p.trigger for p in world.take()] == ["recovered"]
+
+
 # Networks
+
+
+def test_a_height_that_cannot_be_accuses_nobody() -> None:
+    world = World(sources=TWO, limits={"price_stale_s": 1e6, "price_dead_s": 1e6}).ready()
+    world.network(10**9, "blockchair", reward=0).after(100)
+    assert "mempool:BTC:chain" not in world.take()[-1].stale
 
 
 def test_another_source_takes_over_where_the_first_is_gone() -> None:
@@ -414,13 +460,58 @@ def test_a_quiet_chain_is_no_fault() -> None:
 
 
 def test_figures_of_a_lost_source_end_with_the_epoch() -> None:
-    world = World(limits={"price_stale_s": 1e9, "price_dead_s": 1e9})
+    world = World(limits={"price_stale_s": 1e8, "price_dead_s": 1e8})
     world.ticker(100_000.0).network(retarget_ts=START + 600 * SECOND, venue="mempool")
     world.give(Disconnected(venue="mempool", ts_recv=world.now, link="mempool-1", code=1006, reason="gone")).after(700)
     assert world.take()[-1].revenue_day is None
 
 
 # Terms
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pool_fee": 2.0},
+        {"uptime": 1.5},
+        {"pue": 0.5},
+        {"limits": {"heartbeat_s": float("inf")}},
+        {"limits": {"price_stale_s": 0.0}},
+        {"limits": {"min_interval_s": -1.0}},
+        {"limits": {"network_down_s": float("nan")}},
+    ],
+    ids=str,
+)
+def test_terms_that_cannot_be_are_refused_at_once(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        World(**options)
+
+
+def test_what_is_beyond_computing_is_not_known() -> None:
+    profit = World().ticker(1e300).network(difficulty=1e-3, reward=10**18).one()
+    assert (profit.revenue_day, profit.profit_day) == (None, None)
+
+
+def test_a_profit_can_be_computed_again_from_what_it_says() -> None:
+    profit = World(pue=1.3, uptime=0.9, pool_fee=0.01).ticker(100_000.0).network(fees_blocks=144).one()
+    (term,) = profit.terms
+    assert (term.fees, term.fees_blocks, profit.pue) == (0.0195, 144, 1.3)
+    cost = profit.watts * 24 / 1000 * profit.uptime * profit.pue * (profit.electricity or 0)
+    assert profit.power_cost_day == pytest.approx(cost, rel=1e-12)
+
+
+def test_a_price_of_electricity_that_is_none_is_refused_and_an_old_one_named() -> None:
+    world = World(electricity=None, limits={"price_stale_s": 1e6, "price_dead_s": 1e6, "heartbeat_s": 1e6})
+    world.ticker(100_000.0).network()
+    with pytest.raises(ValueError, match="no number"):
+        world.join.set_electricity(float("nan"), world.now)
+    world.join.set_electricity(0.05, world.now)
+    assert world.one().trigger == "start", "it was the last to come"
+    world.after(180)
+    profit = world.one()
+    assert (profit.trigger, profit.stale, profit.electricity) == ("stale", ("electricity",), 0.05)
+    world.join.set_electricity(0.05, world.now)
+    assert world.one().trigger == "recovered"
 
 
 def test_schemes_change_what_a_block_pays() -> None:

@@ -80,7 +80,7 @@ async def test_who_comes_late_need_not_wait_for_a_block() -> None:
 async def test_electricity_from_a_callable_that_fails_at_times() -> None:
     day = Day()
     market = await busy(day)
-    prices = iter([0.05, RuntimeError("no answer"), 0.09])
+    prices = iter([0.05, RuntimeError("no answer"), float("nan"), 0.09])
 
     async def price() -> float:
         found = next(prices, 0.09)
@@ -126,6 +126,65 @@ async def test_missing_credentials_are_a_clear_error(monkeypatch: pytest.MonkeyP
     async with Day().feed() as feed:
         with pytest.raises(ConfigError, match="set MARKETFEED_BITCOIND_AUTH to user:password"):
             await feed.mine(mf.mining.Mining(coins="BTC", rigs=["s21xp"], **TERMS | {"sources": ["bitcoind"]}))
+
+
+@virtual
+async def test_a_mine_that_cannot_be_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MARKETFEED_BITCOIND_AUTH", raising=False)
+    async with Day().feed() as feed:
+        for _ in range(2):
+            with pytest.raises(ConfigError):
+                await feed.mine(mf.mining.Mining(coins="BTC", rigs=["s21xp"], **TERMS | {"sources": ["bitcoind"]}))
+        assert feed._interest == {}
+        assert not any(feed._hub.handlers.values())
+
+
+@virtual
+async def test_closing_twice_takes_nothing_from_others() -> None:
+    day = Day()
+    market = await busy(day)
+    async with day.feed() as feed:
+        one = await feed.mine(mf.mining.Mining(coins="BTC", rigs=["s21xp"], **TERMS))
+        await feed.mine(mf.mining.Mining(coins="BTC", rigs=["s19pro"], **TERMS))
+        one.close()
+        one.close()
+        assert len(feed._interest) == 2
+    await cancelled(market)
+
+
+@virtual
+async def test_a_price_at_the_end_of_the_interval_is_told_in_time() -> None:
+    day = Day()
+    async with day.feed() as feed:
+        told: list[tuple[float, MiningProfit]] = []
+        feed.on(MiningProfit, lambda profit: told.append((day.clock.unix_ns() - profit.ts_recv, profit)))
+        await feed.mine(mf.mining.Mining(coins="BTC", rigs=["s21xp"], **TERMS))
+        await asyncio.sleep(2)
+        day.quote(100_000.0)
+        await asyncio.sleep(0.4)
+        day.quote(110_000.0)
+        await asyncio.sleep(29)
+        late, last = told[-1]
+        assert last.trigger == "price"
+        assert late < 50_000_000
+
+
+@virtual
+async def test_a_clock_that_jumps_makes_no_profits_up() -> None:
+    day = Day()
+    day.clock.skew_ns = 0
+    market = await busy(day)
+    async with day.feed() as feed:
+        told: list[MiningProfit] = []
+        feed.on(MiningProfit, told.append)
+        await feed.mine(mf.mining.Mining(coins="BTC", rigs=["s21xp"], **TERMS))
+        await asyncio.sleep(20)
+        for jump in (3 * 86_400, -3600, 365 * 86_400):
+            day.clock.skew_ns += jump * 1_000_000_000
+            told.clear()
+            await asyncio.sleep(100)
+            assert 2 <= len(told) < 60, jump
+    await cancelled(market)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from marketfeed.events import MiningProfit
+from marketfeed.events import Input, MiningProfit
 from marketfeed.mining.ranking import Ranking
 
 SECOND = 1_000_000_000
+
+
+OLD = (Input(kind="network", what="BTC", source="mempool:BTC:chain", value=1.0, stale=True, used=True),)
 
 
 def profit(coin: str, value: float | None, at: float = 0.0, rig: str = "xp", **fields: Any) -> MiningProfit:
@@ -57,9 +60,14 @@ def test_a_lead_that_is_small_or_short_changes_nothing() -> None:
 def test_who_rests_on_stale_inputs_takes_over_never_and_gives_way_at_once() -> None:
     ranking = Ranking(hold_s=0)
     ranking.offer(profit("BTC", 10.0))
-    assert ranking.offer(profit("BCH", 50.0, 1, stale=("mempool:BCH:chain",))) == "BTC"
+    assert ranking.offer(profit("BCH", 50.0, 1, inputs=OLD)) == "BTC"
     ranking.offer(profit("BCH", 5.0, 2))
-    assert ranking.offer(profit("BTC", 10.0, 3, stale=("kraken:BTC-USD:ticker",))) == "BCH"
+    assert ranking.offer(profit("BTC", 10.0, 3, inputs=OLD)) == "BCH"
+
+
+def test_a_stale_input_that_is_not_used_costs_no_place() -> None:
+    spare = (Input(kind="network", what="BTC", source="blockchair:BTC:chain", value=1.0, stale=True),)
+    assert Ranking().offer(profit("BTC", 10.0, inputs=spare, stale=("blockchair:BTC:chain",))) == "BTC"
 
 
 def test_where_nothing_is_known_any_more_there_is_no_best() -> None:
