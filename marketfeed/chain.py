@@ -5,13 +5,13 @@ sources say is compared where they are joined.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 from math import isfinite
 from typing import Any
 
 from msgspec import Struct, structs
 
-from .chain_check import check_block, difficulty_of
+from .chain_check import Steps, check_block, check_difficulty, check_run, difficulty_of, filling
+from .chain_fees import Fees
 from .events import Block, NetworkStats
 from .mining.coins import Coin, coin
 from .mining.compact import difficulty_from_bits
@@ -24,7 +24,6 @@ from .venues._spec import ChainBlock
 
 KEPT = 600
 """Heights remembered below the tip: what is older is history, and no reorg goes there."""
-FEE_BLOCKS = 144
 EARLY = 100
 """Blocks of an epoch before which its own pace says little: 10 % either way is luck."""
 REST_NS = 60 * SECOND
@@ -42,7 +41,7 @@ class Epoch(Struct, frozen=True):
 class ChainStream(Stream):
     """See the module's docstring, and `ChainSink` for what a decoder calls."""
 
-    __slots__ = ("_coin", "_epoch", "_heard", "_said", "_stats", "_told", "duplicates", "tip")
+    __slots__ = ("_coin", "_epoch", "_fees", "_heard", "_said", "_stats", "_steps", "_told", "duplicates", "tip")
 
     def __init__(self, subscription: Subscription, outlet: Outlet) -> None:
         super().__init__(subscription, outlet)
@@ -52,14 +51,20 @@ class ChainStream(Stream):
         self._told: dict[int, ChainBlock] = {}
         self._said: dict[str, Any] = {}
         """What the source says of the next block, as in `network`."""
+        self._fees = Fees()
+        self._steps = Steps()
         self._epoch = Epoch()
         self._stats: NetworkStats | None = None
         self._heard = 0
 
     def figures(self, ts_recv: int) -> NetworkStats | None:
-        """The newest figures as an event of now, for who comes late; None before the first."""
+        """The newest figures as an event of now, for who comes late; None before the first, and while they are lost."""
         stats = self._stats
-        return None if stats is None else structs.replace(stats, ts_recv=ts_recv, seq_local=self._number())
+        return (
+            None
+            if stats is None or not stats.ts_recv
+            else structs.replace(stats, ts_recv=ts_recv, seq_local=self._number())
+        )
 
     def heard(self) -> int:
         """See `Stream.heard`; a chain without a new block is heard too."""
@@ -79,19 +84,17 @@ class ChainStream(Stream):
         self.tip = 0
         self._told.clear()
         self._said.clear()
+        self._fees = Fees()
+        self._steps = Steps()
         self._epoch = Epoch()
         self._stats = None
 
-    def blocks(self, blocks: Sequence[ChainBlock], ts_recv: int) -> None:
+    def blocks(self, blocks: Sequence[ChainBlock], ts_recv: int, *, whole: bool = False) -> None:
         """See `ChainSink`."""
         for block in blocks:
             check_block(block, ts_recv)
-            if abs(block.height - self.tip) < EPOCH:
-                self._check_step(difficulty_of(block))
-        if any(b.height != a.height + 1 for a, b in pairwise(blocks)):
-            raise ValueError("blocks do not follow each other")
-        if any(b.prev_hash not in ("", a.hash) for a, b in pairwise(blocks)):
-            raise ValueError("blocks do not build on each other")
+        check_run(blocks)
+        mended = self._check_step([difficulty_of(b) for b in blocks if abs(b.height - self.tip) < EPOCH])
         self._heard += 1
         if not self.tip:
             self._told = {b.height: b for b in blocks[:-1]}
@@ -99,22 +102,26 @@ class ChainStream(Stream):
         known = self._told
         lowest = min(known, default=0)
         fresh = [b for b in blocks if b.height >= lowest and (b.height not in known or known[b.height].hash != b.hash)]
-        missed = self._missed(blocks)
+        missed = filling(blocks, known)
         for block in fresh:
             if block in missed:
                 known[block.height] = block
                 self._tell_block(block, 0, ts_recv)
             else:
                 self._take(block, ts_recv)
-        known |= {b.height: b for b in blocks if b.height < lowest}
-        if not fresh:
-            self.duplicates += 1
-            if self._stats is not None and not self._stats.ts_recv:
-                self._tell_stats(ts_recv)
+        known |= {b.height: b for b in blocks if b.height < lowest or (mended and b not in fresh)}
+        best = blocks[-1]
+        back = whole and lowest <= best.height < self.tip
+        if back:
+            self._step_back(best, ts_recv)
+        if fresh or back:
+            for height in sorted(self._told)[:-KEPT]:
+                del self._told[height]
+            self._tell_stats(ts_recv, news=True)
             return
-        for height in sorted(self._told)[:-KEPT]:
-            del self._told[height]
-        self._tell_stats(ts_recv)
+        self.duplicates += 1
+        if self._stats is None or not self._stats.ts_recv:
+            self._tell_stats(ts_recv)
 
     def network(
         self, ts_recv: int, *, height: int | None = None, epoch_start_s: int | None = None, **said: Any
@@ -123,41 +130,36 @@ class ChainStream(Stream):
         given = {name: value for name, value in said.items() if value is not None}
         if "bits" in given:
             given["difficulty"] = difficulty_from_bits(given["bits"])
-        for name in ("difficulty", "hashrate"):
-            if name in given and not (isfinite(given[name]) and given[name] > 0):
-                raise ValueError(f"{name} {given[name]!r} is not a positive number")
+        if "difficulty" in given:
+            check_difficulty(given["difficulty"])
+        if "hashrate" in given and not (isfinite(given["hashrate"]) and given["hashrate"] > 0):
+            raise ValueError(f"hashrate {given['hashrate']!r} is not a positive number")
         if "fees" in given and not (isfinite(given["fees"]) and given["fees"] >= 0):
             raise ValueError(f"fees {given['fees']!r} are not a number")
-        if "difficulty" in given:
-            self._check_step(given["difficulty"])
         if height is not None and not 0 < height < 2**53:
             raise ValueError(f"height {height} is none")
+        if "difficulty" in given:
+            self._check_step([given["difficulty"]])
         self._heard += 1
         if height is not None and not self._told and height != self.tip:
             self.tip = height  # of a source that tells no blocks
         if epoch_start_s is not None and self.tip:
             first = self.tip - self.tip % EPOCH
             self._epoch = Epoch(first, epoch_start_s, exact=True)
+        if "fees" in given:
+            self._fees.say(given.pop("fees"), ts_recv)
         self._said.update(given)
         self._tell_stats(ts_recv)
 
-    def _check_step(self, difficulty: float) -> None:
-        """A chain with epochs never moves more than fourfold."""
+    def _check_step(self, difficulties: Sequence[float]) -> bool:
+        """Whether what was believed is given up for these; see `Steps`."""
         known = self._stats
-        if self._coin.retarget and known and not 1 / 4.001 < difficulty / known.difficulty < 4.001:
-            raise ValueError(f"difficulty {difficulty!r} is over four times away from {known.difficulty!r}")
-
-    def _missed(self, blocks: Sequence[ChainBlock]) -> list[ChainBlock]:
-        """Of blocks that follow each other, those that fill a hole below one that is known."""
-        found: list[ChainBlock] = []
-        parent = ""  # of the block above, where that is on the chain as it is known
-        for block in reversed(blocks):
-            known, above = self._told.get(block.height), self._told.get(block.height + 1)
-            belongs = block.hash == (above.prev_hash if above else parent)
-            if known is None and belongs:
-                found.append(block)
-            parent = block.prev_hash if belongs or (known is not None and known.hash == block.hash) else ""
-        return found
+        if not self._coin.retarget or known is None or not self._steps.check(difficulties, known.difficulty):
+            return False
+        self._stats = None
+        self._said.pop("difficulty", None)
+        self._said.pop("bits", None)
+        return True
 
     def _take(self, block: ChainBlock, ts_recv: int) -> None:
         orphans = self._leave(block, ts_recv) if self.tip else 0
@@ -171,6 +173,16 @@ class ChainStream(Stream):
             start = block if self._coin.retarget == "btc" else self._told.get(block.height - 1)
             self._epoch = Epoch(block.height, (start or block).time_s, exact=start is not None)
         self._tell_block(block, orphans, ts_recv)
+
+    def _step_back(self, best: ChainBlock, ts_recv: int) -> None:
+        """The source has no blocks above this one any more."""
+        orphans = self.tip - best.height
+        for height in [h for h in self._told if h > best.height]:
+            del self._told[height]
+        self.tip = best.height
+        self._said.pop("difficulty", None)
+        self._said.pop("bits", None)
+        self._tell_block(best, orphans, ts_recv)
 
     def _leave(self, block: ChainBlock, ts_recv: int) -> int:
         """Forget what this block replaces, tell what is missing before it; returns the number of orphans."""
@@ -202,12 +214,13 @@ class ChainStream(Stream):
             orphans=orphans,
         )
 
-    def _tell_stats(self, ts_recv: int) -> None:
+    def _tell_stats(self, ts_recv: int, *, news: bool = False) -> None:
+        """Tell the figures where they moved, and always where there is news: a block."""
         stats = self._measure(ts_recv)
         if stats is None:
             return
         known = self._stats
-        if known is not None and ts_recv - known.ts_recv < REST_NS:
+        if known is not None and not news and ts_recv - known.ts_recv < REST_NS:
             same = {n: getattr(known, n) for n in ("hashrate", "hashrate_blocks", "ts_recv")}
             if known.retarget_change is not None:
                 same |= {"retarget_change": known.retarget_change, "retarget_ts": known.retarget_ts}
@@ -229,7 +242,7 @@ class ChainStream(Stream):
         if difficulty is None or not tip:
             return None
         change = chain.next_subsidy_change(tip)
-        fees, fees_blocks = self._fees()
+        fees, fees_blocks = self._fees.mean(self._told, tip, ts_recv)
         return NetworkStats(
             venue=self.venue,
             symbol=self.symbol,
@@ -249,14 +262,6 @@ class ChainStream(Stream):
             next_subsidy=change[1] if change else None,
             **self._forecast(ts_recv),
         )
-
-    def _fees(self) -> tuple[float | None, int]:
-        """Mean fees a block over the last 144: of those known, the rest as the source says."""
-        known = [b.fees for h, b in self._told.items() if b.fees is not None and h > self.tip - FEE_BLOCKS]
-        said = self._said.get("fees")
-        if said is None:
-            return (sum(known) / len(known), len(known)) if known else (None, 0)
-        return (sum(known) + (FEE_BLOCKS - len(known)) * said) / FEE_BLOCKS, FEE_BLOCKS
 
     def _locked_in(self) -> int | None:
         """The next epoch's bits, once its last block but none of it is there."""

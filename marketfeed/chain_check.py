@@ -1,7 +1,8 @@
-"""What a block of any chain must be, as far as it shows by itself."""
+"""What a block of any chain must be, as far as it shows by itself or by those next to it."""
 
 import re
-from math import isfinite
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from .mining.compact import difficulty_from_bits
 from .pace import SECOND
@@ -11,6 +12,12 @@ MAX_AHEAD_S = 4 * 3600
 """A header's time may be two hours ahead of honest clocks; and ours may be wrong too."""
 EARLIEST_S = 1_231_006_505
 """The first block of the first chain."""
+LEAST_DIFFICULTY, MOST_DIFFICULTY = 1e-3, 1e40
+"""Beyond those of all chains."""
+MOST_STEP = 4.001
+"""A chain with epochs never moves more than fourfold."""
+MENDING = 3
+"""Refusals in a row, agreeing with each other, that prove what was believed wrong."""
 _HASH = re.compile(r"[0-9a-f]{8,128}")
 
 
@@ -24,10 +31,58 @@ def check_block(block: ChainBlock, ts_recv: int) -> None:
     if (block.subsidy or 0) < 0 or (block.fees or 0) < 0:
         raise ValueError(f"{name} pays a negative amount")
     difficulty = difficulty_of(block)
-    if not (isfinite(difficulty) and difficulty > 0):
-        raise ValueError(f"{name} has difficulty {difficulty!r}, which is not a positive number")
+    check_difficulty(difficulty, f"{name} has ")
     if block.bits is not None and block.difficulty is not None and abs(block.difficulty / difficulty - 1) > 1e-9:
         raise ValueError(f"{name} has difficulty {block.difficulty!r}, and its bits say {difficulty!r}")
+
+
+def check_run(blocks: Sequence[ChainBlock]) -> None:
+    """Raise ValueError where they do not follow each other."""
+    if any(b.height != a.height + 1 for a, b in pairwise(blocks)):
+        raise ValueError("blocks do not follow each other")
+    if any(b.prev_hash not in ("", a.hash) for a, b in pairwise(blocks)):
+        raise ValueError("blocks do not build on each other")
+
+
+def check_difficulty(difficulty: float, what: str = "") -> None:
+    """Raise ValueError for what is no number, or no chain's."""
+    if not LEAST_DIFFICULTY <= difficulty <= MOST_DIFFICULTY:
+        raise ValueError(f"{what}difficulty {difficulty!r}, which no chain has")
+
+
+class Steps:
+    """Judges steps of difficulty, on a chain with epochs: what was believed first may itself be wrong."""
+
+    __slots__ = ("_refused",)
+
+    def __init__(self) -> None:
+        self._refused: list[float] = []
+
+    def check(self, difficulties: Sequence[float], known: float) -> bool:
+        """Whether these show that the known one was wrong. Raises ValueError where they are too far away from it."""
+        far = next((d for d in difficulties if not 1 / MOST_STEP < d / known < MOST_STEP), None)
+        if far is None:
+            if difficulties:
+                self._refused.clear()
+            return False
+        self._refused = [*self._refused, far][-MENDING:]
+        if len(self._refused) < MENDING or max(self._refused) > 4 * min(self._refused):
+            raise ValueError(f"difficulty {far!r} is over four times away from {known!r}")
+        self._refused.clear()
+        return True
+
+
+def filling(blocks: Sequence[ChainBlock], told: Mapping[int, ChainBlock]) -> list[ChainBlock]:
+    """Of blocks that follow each other, those that fill a hole below one that is told."""
+    found: list[ChainBlock] = []
+    parent = ""  # of the block above, where that is on the chain as it is known
+    for block in reversed(blocks):
+        known, above = told.get(block.height), told.get(block.height + 1)
+        belongs = block.hash == (above.prev_hash if above else parent)
+        if known is None and belongs:
+            found.append(block)
+        parent = block.prev_hash if belongs or (known is not None and known.hash == block.hash) else ""
+    return found
 
 
 def difficulty_of(block: ChainBlock) -> float:

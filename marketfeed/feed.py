@@ -183,7 +183,8 @@ class Feed:
 
         Raises ConfigError for what cannot be computed.
         """
-        from .miner import Miner, plan_of  # noqa: PLC0415 # who does not mine does not pay for it
+        from .miner import Miner  # noqa: PLC0415 # who does not mine does not pay for it
+        from .mining_plan import plan_of  # noqa: PLC0415
 
         self._check_running()
         miner = Miner(await plan_of(want, self), self, self._hub, self._clock)

@@ -11,11 +11,24 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any, Generic, cast
 
+from msgspec import Struct, structs
+
 from .chain import ChainStream
 from .commands import Close, Command, Ping, Send
 from .counts import Counts
 from .desk import Desk, Entry
-from .events import Cause, Connected, Disconnected, Head, Instrument, Malformed, SchemaDrift, VenueStatus
+from .events import (
+    Cause,
+    Connected,
+    Disconnected,
+    Head,
+    Instrument,
+    Malformed,
+    Recovered,
+    SchemaDrift,
+    Stale,
+    VenueStatus,
+)
 from .fetches import Fetches
 from .number import N
 from .pace import SECOND
@@ -29,6 +42,15 @@ from .venues._spec import Context, LinkPlan, Polls, Request, RestBooks, Venue
 SAMPLE = 200
 MAX_RESYNCS = 3
 """New snapshots of one book asked for on one connection within a minute; more make a new connection."""
+MISSED_POLLS, MARGIN_S = 3, 15.0
+"""A chain on a polling link that is not heard for so many polls and seconds more is stale, where another is heard."""
+
+
+class Polled(Struct):
+    """When a chain on a polling link was last heard (mono_ns), and whether it was told stale."""
+
+    heard_at: int
+    stale: bool = False
 
 
 class Session(Generic[N]):
@@ -74,8 +96,16 @@ class Session(Generic[N]):
         self._fetches = Fetches(self._book_request, self.commands.append, tokens)
         self._polls = Fetches(self._poll_request, self.commands.append, tokens)
         self._poll_failure = ""
+        self._failures: dict[str, str] = {}
+        """Why each polled stream was not heard of late, the newest last."""
+        self._status = ""
+        self._lively = 0
+        """Answers on a polling link after which a chain was heard."""
+        self._polled: dict[str, Polled] = {}
         self._attempt = 1
-        self._pulse = Pulse(venue.pace, 0)
+        # a rhythm that we make ourselves says nothing of the source, and nor does a pong
+        self._pace = venue.pace if plan.url else structs.replace(venue.pace, heartbeat=True)
+        self._pulse = Pulse(self._pace, 0)
         self._recv_ns = 0
         self._mono_ns = 0
         self._resyncs: dict[str, list[int]] = {}
@@ -96,7 +126,7 @@ class Session(Generic[N]):
         """
         self._recv_ns = recv_ns
         self._mono_ns = mono_ns
-        self._pulse = Pulse(self.venue.pace, mono_ns)
+        self._pulse = Pulse(self._pace, mono_ns)
         self._attempt = attempt
         if self._plan.url:
             self._tell(Connected, link=self.link, attempt=attempt)
@@ -152,6 +182,7 @@ class Session(Generic[N]):
                 self.deadline = 0
                 if fetches is self._polls:
                     self._poll_failure = escaped(reason, SAMPLE)
+                    self._failed(native, self._poll_failure)
 
     def on_pong(self) -> None:
         """A pong, or the venue's own ping: the connection lives."""
@@ -165,6 +196,8 @@ class Session(Generic[N]):
         soon = self._desk.tick(mono_ns, recv_ns)
         later = [at for at in (self._fetches.tick(mono_ns), self._polls.tick(mono_ns)) if at is not None]
         self._look_alive(mono_ns)
+        if not self._plan.url:
+            self._look_stale()
         for sync in list(self.books.values()):
             sync.on_tick(mono_ns, recv_ns)
         self.deadline = min(t for t in (soon, *later, mono_ns + LOOK_NS) if t is not None)
@@ -184,6 +217,8 @@ class Session(Generic[N]):
         leaving = [(s.channel, self._instruments[s.symbol].native) for s in drop]
         for channel, native in leaving:
             self._sinks(channel).pop(native, None)
+            if channel == "chain":
+                self._polled.pop(native, None)
         self._desk.drop(leaving, mono_ns)
         self.deadline = 0
 
@@ -251,7 +286,9 @@ class Session(Generic[N]):
 
     def status(self, status: str, detail: str = "") -> None:
         """See `Port`."""
-        self._tell(VenueStatus, status=escaped(status, 40), detail=escaped(detail, SAMPLE))
+        status, detail = escaped(status, 40), escaped(detail, SAMPLE)
+        self._status = "" if status == "online" else ": ".join(filter(None, (status, detail)))
+        self._tell(VenueStatus, status=status, detail=detail)
 
     def restart(self, reason: str) -> None:
         """See `Port`."""
@@ -306,6 +343,7 @@ class Session(Generic[N]):
             self._fetches.forget(entry.native)
         elif entry.subscription.channel == "chain":
             self._polls.forget(entry.native)
+            self._failures.pop(entry.native, None)
 
     def _book_request(self, native: str) -> Request:
         return self._rest_books.book_request(native)
@@ -323,15 +361,24 @@ class Session(Generic[N]):
         self.deadline = 0
         if status != 200:
             self.counts.control += 1
-            self._poll_failed(f"HTTP {status}: {escaped(body, 80)}" if body else f"HTTP {status}")
+            self._poll_failed(native, f"HTTP {status}: {escaped(body, 80)}" if body else f"HTTP {status}")
         else:
+            chain = self.chains.get(native)
+            before = chain.heard() if chain else 0
             try:
                 again = self._talk.polled(native, body, recv_ns)
             except (ValueError, LookupError, RecursionError, ArithmeticError) as exc:
                 self._malformed(body, exc)
+                self._failed(native, _words(exc))
                 self._polls.ask(native, mono_ns)
                 return
             self._poll_failure = ""
+            if chain and chain.heard() > before:
+                self._chain_heard(native, chain)
+            elif self._plan.url:
+                self._failures.pop(native, None)
+            elif not again:
+                self._failed(native, self._status or "its answers tell nothing")
             self._polls.served(native)
             if again:
                 self._polls.ask(native, mono_ns)
@@ -340,10 +387,39 @@ class Session(Generic[N]):
             return
         self._polls.ask(native, mono_ns)
 
-    def _poll_failed(self, reason: str) -> None:
+    def _poll_failed(self, native: str, reason: str) -> None:
+        self._failed(native, reason)
         if reason != self._poll_failure:
             self._poll_failure = reason
-            self.status("error", reason)
+            self._tell(VenueStatus, status="error", detail=escaped(reason, SAMPLE))
+
+    def _failed(self, native: str, reason: str) -> None:
+        self._failures.pop(native, None)
+        self._failures[native] = reason
+
+    def _chain_heard(self, native: str, chain: ChainStream) -> None:
+        self._lively += 1
+        self._failures.pop(native, None)
+        known = self._polled.get(native)
+        if known is not None and known.stale:
+            chain.tell(Recovered, self._recv_ns, channel="chain")
+        self._polled[native] = Polled(self._mono_ns)
+
+    def _look_stale(self) -> None:
+        """Tell the chains that are heard no more on a polling link that lives; of the first data the desk takes care.
+
+        A link on which none is heard dies, and says so itself.
+        """
+        patience = int((MISSED_POLLS * self.venue.pace.poll_s + MARGIN_S) * SECOND)
+        lively_at = max((known.heard_at for known in self._polled.values()), default=0)
+        for native, known in self._polled.items():
+            if not known.stale and lively_at > known.heard_at and self._mono_ns - known.heard_at >= patience:
+                known.stale = True
+                reason = f"not heard for {patience / SECOND:g} s"
+                why = self._failures.get(native)
+                self.chains[native].tell(
+                    Stale, self._recv_ns, channel="chain", reason=f"{reason}: {why}" if why else reason
+                )
 
     def _malformed(self, raw: bytes, exc: Exception) -> None:
         self.counts.malformed += 1
@@ -374,9 +450,10 @@ class Session(Generic[N]):
                 self._close(f"{len(recent) + 1} resyncs of {escaped(native, 40)} within a minute")
 
     def _look_alive(self, mono_ns: int) -> None:
-        verdict, why = self._pulse.look(self._frames, mono_ns)
+        verdict, why = self._pulse.look(self._frames if self._plan.url else self._lively, mono_ns)
         if verdict == "dead":
-            self._close(f"{why}: {self._poll_failure}" if self._poll_failure else why)
+            failure = next(reversed(self._failures.values()), "")
+            self._close(f"{why}: {failure}" if failure else why)
         elif verdict == "ping":
             ping = self._decoder.ping()
             self.commands.append(Send(ping) if ping is not None else Ping())

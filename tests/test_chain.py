@@ -47,9 +47,9 @@ class Told:
         self.stream = ChainStream(Subscription("mempool", coin, "chain"), Outlet(self.events.append))
         self.now = (NOW + 10) * SECOND
 
-    def blocks(self, *blocks: ChainBlock) -> "Told":
+    def blocks(self, *blocks: ChainBlock, whole: bool = False) -> "Told":
         self.now = max(self.now + 600 * SECOND, (NOW + (blocks[-1].height - TIP) * 600) * SECOND)
-        self.stream.blocks(blocks, self.now)
+        self.stream.blocks(blocks, self.now, whole=whole)
         return self
 
     def network(self, **said: Any) -> "Told":
@@ -146,6 +146,32 @@ def test_a_chain_may_become_shorter(told: Told) -> None:
     assert (new.height, new.orphans, told.stream.tip) == (TIP + 1, 2, TIP + 1)
 
 
+def test_a_reorg_with_the_same_figures_tells_them_again(told: Told) -> None:
+    told.blocks(block(TIP), block(TIP + 1)).take()
+    told.stream.blocks([block(TIP + 1, "b", parent="a")], told.now + SECOND)
+    assert [type(e) for e in told.take()] == [Block, NetworkStats]
+
+
+def test_a_node_that_steps_back_tells_the_lower_block_again(told: Told) -> None:
+    told.blocks(block(TIP), block(TIP + 1)).blocks(block(TIP + 2)).network(bits=BITS).take()
+    told.stream.blocks([block(TIP - 1), block(TIP)], told.now + SECOND, whole=True)
+    again, stats = told.take()
+    assert (type(again), again.height, again.hash, again.orphans) == (Block, TIP, name(TIP), 2)
+    assert (type(stats), stats.height, told.stream.tip) == (NetworkStats, TIP, TIP)
+    told.blocks(block(TIP), whole=True)
+    assert told.take(Block) == []
+    told.blocks(block(TIP), block(TIP + 1), whole=True)
+    assert [(b.height, b.orphans) for b in told.take(Block)] == [(TIP + 1, 0)]
+
+
+@pytest.mark.parametrize("lower", [block(TIP - 200), block(TIP - 200, "b")], ids=["a", "b"])
+def test_a_lower_block_that_is_not_known_is_history(told: Told, lower: ChainBlock) -> None:
+    told.blocks(block(TIP), block(TIP + 1)).take()
+    told.blocks(lower, whole=True)
+    assert told.take() == []
+    assert told.stream.tip == TIP + 1
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3)), max_size=12))
 def test_what_was_told_and_not_orphaned_is_the_best_chain(steps: list[tuple[int, int]]) -> None:
     """Each step goes back some blocks and adds some of a new branch; the source tells its last eight."""
@@ -191,6 +217,8 @@ BAD = {
     "negative fees": {"fees": -1},
     "negative subsidy": {"subsidy": -1},
     "difficulty 0": {"bits": None, "difficulty": 0.0},
+    "a difficulty of almost nothing": {"bits": None, "difficulty": 0.9e-3},
+    "a difficulty beyond all": {"bits": None, "difficulty": 1.1e40},
     "negative difficulty": {"bits": None, "difficulty": -1.0},
     "no number": {"bits": None, "difficulty": float("nan")},
     "infinite difficulty": {"bits": None, "difficulty": float("inf")},
@@ -240,6 +268,58 @@ def test_P10_figures_that_cannot_be_are_refused(told: Told, said: dict[str, Any]
     assert told.take() == []
 
 
+@pytest.mark.parametrize("difficulty", [0.9e-3, 1.1e40])
+def test_P10_a_difficulty_of_no_chain_is_refused_of_the_very_first(difficulty: float) -> None:
+    told = Told("KAS")
+    with pytest.raises(ValueError, match="no chain"):
+        told.network(height=TIP, difficulty=difficulty)
+    with pytest.raises(ValueError, match="no chain"):
+        told.blocks(block(TIP, bits=None, difficulty=difficulty))
+
+
+def test_a_wrong_first_difficulty_is_mended_by_the_third_that_contradicts_it(told: Told) -> None:
+    told.blocks(block(TIP, bits=None, difficulty=DIFFICULTY / 100)).take()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="four times"):
+            told.blocks(block(TIP), block(TIP + 1))
+    told.blocks(block(TIP), block(TIP + 1))
+    assert told.best().difficulty == DIFFICULTY
+    with pytest.raises(ValueError, match="four times"):
+        told.network(difficulty=DIFFICULTY / 100)
+
+
+def test_a_wrong_first_difficulty_of_the_same_block_is_mended(told: Told) -> None:
+    told.blocks(block(TIP, bits=None, difficulty=DIFFICULTY / 100)).network(difficulty=DIFFICULTY / 100).take()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="four times"):
+            told.blocks(block(TIP))
+    told.blocks(block(TIP))
+    (stats,) = told.take()
+    assert (stats.difficulty, stats.bits) == (DIFFICULTY, BITS)
+
+
+@pytest.mark.parametrize("said", [[100, 100, 1, 100, 100], [100, 401, 100], [0.01, 100, 0.01, 100]], ids=str)
+def test_P10_refusals_that_are_not_in_a_row_or_do_not_agree_mend_nothing(told: Told, said: list[float]) -> None:
+    told.blocks(block(TIP)).take()
+    for factor in said:
+        if factor == 1:
+            told.network(difficulty=DIFFICULTY)
+        else:
+            with pytest.raises(ValueError, match="four times"):
+                told.network(difficulty=DIFFICULTY * factor)
+    told.network(hashrate=1e20)
+    assert all(e.difficulty == DIFFICULTY for e in told.take())
+
+
+def test_figures_said_alone_are_mended_too(told: Told) -> None:
+    told.network(height=TIP, bits=0x1802C4E4).take()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="four times"):
+            told.network(difficulty=DIFFICULTY)
+    stats = told.network(difficulty=DIFFICULTY).best()
+    assert (stats.difficulty, stats.bits) == (DIFFICULTY, None)
+
+
 def test_reported_difficulty_may_be_rounded(told: Told) -> None:
     told.blocks(block(TIP, difficulty=101646843652785.0))
     assert told.best(Block).difficulty == DIFFICULTY
@@ -266,9 +346,36 @@ def test_where_blocks_are_not_known_the_sources_mean_stands_in(told: Told) -> No
 
 
 def test_fees_of_orphans_do_not_count(told: Told) -> None:
-    told.blocks(block(TIP, fees=100), block(TIP + 1, fees=900))
-    told.blocks(block(TIP + 1, "b", parent="a", fees=200))
-    assert told.best().fees == 150.0
+    told.blocks(*(block(TIP + i, fees=100) for i in range(20)))
+    told.blocks(block(TIP + 20, fees=900))
+    told.blocks(block(TIP + 20, "b", parent="a", fees=310))
+    assert told.best().fees == 110.0
+
+
+def test_fees_of_less_than_20_blocks_are_luck(told: Told) -> None:
+    told.blocks(*(block(TIP + i, fees=100) for i in range(19)))
+    assert (told.best().fees, told.stream.tip) == (None, TIP + 18)
+    told.blocks(block(TIP + 19, fees=100))
+    stats = told.best()
+    assert (stats.fees, stats.fees_blocks) == (100.0, 20)
+
+
+def test_history_that_comes_later_counts_for_fees(told: Told) -> None:
+    told.blocks(*(block(TIP + i, fees=100) for i in range(19))).take()
+    told.blocks(*(block(TIP - 24 + i, fees=100) for i in range(24)))
+    assert told.take() == []
+    stats = told.network(hashrate=7e20).best()
+    assert (stats.fees, stats.fees_blocks) == (100.0, 43)
+
+
+def test_a_mean_of_fees_is_believed_for_two_hours(told: Told) -> None:
+    told.blocks(block(TIP, fees=288)).network(fees=144.0, fees_blocks=144).take()
+    told.now += 7198 * SECOND
+    assert told.network(hashrate=7e20).best().fees == (288 + 143 * 144.0) / 144
+    told.now += 2 * SECOND
+    stats = told.network(hashrate=7e20).best()
+    assert (stats.fees, stats.fees_blocks) == (None, 0)
+    assert told.network(fees=144.0).best().fees_blocks == 144
 
 
 def test_of_fees_and_subsidy_only_the_miners_part_counts() -> None:
@@ -360,7 +467,9 @@ def test_measured_hashrate_is_told_as_such(told: Told) -> None:
 
 def test_a_source_that_is_back_says_so_with_the_same_figures(told: Told) -> None:
     told.blocks(block(TIP)).take()
+    assert told.stream.figures(told.now) is not None
     told.stream.lost("link lost", told.now)
+    assert told.stream.figures(told.now) is None
     told.blocks(block(TIP))
     assert [type(e) for e in told.take()] == [NetworkStats]
     told.stream.blocks([block(TIP)], told.now + SECOND)

@@ -22,6 +22,7 @@ from docs import generate
 from marketfeed import (
     catalogue,
     chain,
+    chain_fees,
     cli,
     consumer,
     desk,
@@ -448,7 +449,9 @@ CONSTANTS: dict[str, Callable[[], Any]] = {
     "MAX_CHARS": lambda: f"{number.MAX_CHARS} characters",
     "MAX_EXPONENT": lambda: str(number.MAX_EXPONENT),
     "KEPT": lambda: f"{chain.KEPT} blocks",
-    "FEE_BLOCKS": lambda: f"{chain.FEE_BLOCKS} blocks",
+    "FEE_BLOCKS": lambda: f"{chain_fees.FEE_BLOCKS} blocks",
+    "FEES_LEAST": lambda: f"{chain_fees.FEES_LEAST} blocks",
+    "BELIEVED_NS": lambda: f"{chain_fees.BELIEVED_NS / 3.6e12:g} h",
     "EARLY": lambda: f"{chain.EARLY} blocks",
     "BLOCKS_SILENT": lambda: f"{networks.BLOCKS_SILENT} block times",
     "LAG_BLOCKS": lambda: f"{networks.LAG_BLOCKS} blocks",

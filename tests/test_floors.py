@@ -19,11 +19,11 @@ FLOORS: list[set[str]] = [
     {"errors", "number", "symbols", "subscriptions", "events", "text", "counts"},
     {"venues"},
     {
-        *("book", "trusted_book", "sync", "outlet", "streams", "chain", "chain_check", "mining"),
+        *("book", "trusted_book", "sync", "outlet", "streams", "chain", "chain_check", "chain_fees", "mining"),
         *("pace", "commands", "desk", "fetches", "pulse", "session"),
     },
     {"clock", "transport", "transports", "rest", "hashblocks", "driver"},
-    {"catalogue", "settings", "consumer", "hub", "listing", "runner", "miner", "feed", "loop"},
+    {"catalogue", "settings", "consumer", "hub", "listing", "runner", "mining_plan", "miner", "feed", "loop"},
     {"recording", "sim", "schema", "cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

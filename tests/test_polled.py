@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +13,17 @@ from msgspec import structs
 from marketfeed import catalogue
 from marketfeed.commands import Close, Fetch
 from marketfeed.errors import ConfigError, MissingExtra, TransportError
-from marketfeed.events import Block, Connected, Disconnected, Head, Malformed, NetworkStats, Stale, VenueStatus
+from marketfeed.events import (
+    Block,
+    Connected,
+    Disconnected,
+    Head,
+    Malformed,
+    NetworkStats,
+    Recovered,
+    Stale,
+    VenueStatus,
+)
 from marketfeed.hub import Hub
 from marketfeed.rest import Reply
 from marketfeed.runner import Runner
@@ -72,6 +83,10 @@ class Decoder:
 
     def polled(self, native: str, body: bytes, recv_ns: int) -> bool:
         answer = json.loads(body)
+        if "status" in answer:
+            self.port.status(answer["status"], answer.get("detail", ""))
+        if "height" not in answer:
+            return bool(answer.get("more"))
         height = answer["height"]
         block = ChainBlock(height=height, hash=f"{height:08x}", time_s=recv_ns // SECOND - 5, bits=BITS)
         self.port.chains[native].blocks([block], recv_ns)
@@ -181,6 +196,88 @@ def test_T06_a_source_that_does_not_answer_is_left_with_the_reason(talk: Talk) -
     assert talk.closed == "silent for 20.0 s: cannot connect to node.example: refused"
 
 
+def say(**fields: Any) -> bytes:
+    return json.dumps(fields).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "why"),
+    [
+        (500, b"starting", ": HTTP 500: starting"),
+        (429, b"", ": HTTP 429"),
+        (200, b"<html>", ": invalid|: Expecting"),
+        (200, answer(-1), ": block -1 has"),
+        (200, say(status="syncing", detail="at block 5"), ": syncing: at block 5"),
+        (200, say(status="lagging"), ": lagging"),
+        (200, say(), ": its answers tell nothing"),
+        (200, say(status="online"), ": its answers tell nothing"),
+    ],
+    ids=str,
+)
+def test_T06_a_source_whose_answers_tell_nothing_is_left_with_the_reason(
+    talk: Talk, status: int, body: bytes, why: str
+) -> None:
+    talk.reply(answer(869_000))
+    for _ in range(60):
+        if talk.closed:
+            break
+        for _ in talk.fetches[:]:
+            talk.reply(body, status=status)
+        talk.wait(0.5)
+    assert re.match(rf"silent for 20\.\d s({why})", talk.closed)
+
+
+def test_a_source_that_answers_lives_whatever_failed_between(talk: Talk) -> None:
+    for number in range(20):
+        talk.reply(b"busy", status=503).wait(0.5).reply(answer(869_000 + number)).wait(POLL_S)
+    assert talk.closed == ""
+
+
+def test_calls_made_in_haste_do_not_make_the_rhythm_look_like_silence() -> None:
+    pace = structs.replace(PACE, heartbeat=False, silence_s=60.0)
+    talk = Talk(structs.replace(VENUE, pace=pace), "BTC", channels=("chain",)).open()
+    for number in range(30):
+        talk.reply(answer(869_000 + number)).session.poll("BTC")
+        talk.wait(0.25)
+    talk.wait(50)
+    assert talk.closed == ""
+
+
+def test_one_coin_of_several_that_is_not_heard_is_stale_once() -> None:
+    talk = Talk(VENUE, "BTC", "LTC", channels=("chain",)).open()
+
+    def serve(seconds: int, body: bytes, status: int = 200) -> list[Head]:
+        for _ in range(seconds):
+            for fetch in talk.fetches[:]:
+                ill = fetch.request.path.startswith("/LTC")
+                talk.reply(body if ill else answer(869_000), status=status if ill else 200)
+            talk.wait(1)
+        return [e for e in talk.take() if isinstance(e, Stale | Recovered)]
+
+    assert serve(10, answer(2_800_000)) == []
+    assert serve(20, b"gone", 500) == []
+    (stale,) = serve(60, b"gone", 500)
+    assert isinstance(stale, Stale)
+    assert (stale.symbol, stale.channel) == ("LTC", "chain")
+    assert stale.reason == "not heard for 30 s: HTTP 500: gone"
+    (well,) = serve(60, answer(2_800_001))
+    assert (type(well), well.symbol) == (Recovered, "LTC")
+    assert serve(60, answer(2_800_001)) == []
+    (stale,) = serve(60, say())
+    assert stale.reason == "not heard for 30 s: its answers tell nothing"  # type: ignore[attr-defined] # it is Stale
+    talk.session.change((), [Subscription("node", "LTC", "chain")], talk.mono_ns)
+    assert serve(60, b"") == []
+    assert talk.closed == ""
+
+
+def test_where_no_coin_is_heard_the_link_is_left_and_no_coin_stale() -> None:
+    talk = Talk(structs.replace(VENUE, pace=structs.replace(PACE, silence_s=60.0)), "BTC", "LTC", channels=("chain",))
+    talk.open().reply(answer(869_000)).reply(answer(2_800_000)).take()
+    talk.wait(59)
+    assert [e for e in talk.take() if isinstance(e, Stale)] == []
+    assert talk.wait(2).closed == "silent for 60.0 s"
+
+
 def test_it_is_connected_once_it_has_answered(talk: Talk) -> None:
     assert Connected not in [type(e) for e in talk.take()]
     talk.reply(b"", status=500)
@@ -282,9 +379,9 @@ async def test_429_keeps_the_source_away_as_long_as_it_says() -> None:
 
 
 @virtual
-async def test_stale_where_no_answer_comes_in_time() -> None:
+async def test_a_source_that_answers_with_errors_alone_is_disconnected() -> None:
     world = await World(Reply(500, b"starting")).run(300, "BTC")
-    assert world.told(Stale)
+    assert {e.reason.partition(": ")[2] for e in world.told(Disconnected)[:-1]} == {"HTTP 500: starting"}
     assert [e.detail for e in world.told(VenueStatus)][:1] == ["HTTP 500: starting"]
 
 

@@ -102,12 +102,13 @@ def _reward(one: Mapping[str, Any], code: str) -> str:
 
 def _day(found: Mapping[str, Any]) -> list[Row]:
     per_day = f"{found['quote']}/day"
-    digits = digits_of(found["revenue_day"], found["power_cost_day"])
+    cost = found["power_cost_day"]
+    digits = digits_of(found["revenue_day"], cost)
     return [
         *(("mined", coins(one["coins_day"]), f"{one['coin']}/day", "before the pool's fee") for one in found["coins"]),
         ("revenue", fixed(found["revenue_day"], digits), per_day, ""),
         ("pool fee", fixed(-found["pool_fee_day"], digits), per_day, ""),
-        ("power cost", fixed(-found["power_cost_day"], digits), per_day, ""),
+        ("power cost" if cost >= 0 else "power pays", fixed(-cost, digits), per_day, ""),
         ("profit", fixed(found["profit_day"], digits, signed=True), per_day, ""),
         ("margin", percent(found["margin"]).removesuffix(" %"), "%" if found["margin"] is not None else "", ""),
     ]

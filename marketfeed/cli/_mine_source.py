@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from .. import catalogue
 from ..errors import ConfigError, UnknownVenue
-from ..miner import sources_of
 from ..mining.coins import Coin
+from ..mining_plan import sources_of
 from ._mine_ask import EXAMPLE
 from ._reach import Reach
 from ._source import Source, choose
@@ -38,6 +38,8 @@ def _markets(venues: Sequence[str]) -> list[str]:
         return catalogue.markets()
     names = list(dict.fromkeys(name.lower() for name in venues)) or [catalogue.DEFAULT_VENUE]
     for name in names:
+        if name not in catalogue.names():
+            raise UnknownVenue(name, catalogue.markets())
         if catalogue.venue(name).coins:
             raise ConfigError(f"{name} tells chains and no prices: name it with --source")
     return names

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -57,8 +58,8 @@ def json_wanted(as_json: bool, as_text: bool) -> bool:
 
 
 def columns() -> int:
-    """Columns there are to print to: the terminal's, or without limit into a pipe."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+    """Columns there are to print to: the terminal's, or without limit into a pipe, unless COLUMNS says how many."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() or "COLUMNS" in os.environ else 10_000
 
 
 async def tail(plan: Plan) -> int:

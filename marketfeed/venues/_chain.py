@@ -181,10 +181,10 @@ class Trail:
         return range(max(told - REORG, block.height - MOST, 1), block.height)
 
     def hand(self, blocks: Sequence[ChainBlock], answer: Answer) -> None:
-        """Hand over the end of the chain, best last."""
+        """Hand over the end of the chain of this one node, best last."""
         fresh = from_tip(blocks, answer.sink.tip)
         if fresh:
-            answer.sink.blocks(fresh, answer.recv_ns)
+            answer.sink.blocks(fresh, answer.recv_ns, whole=True)
         self._hashes.extend(block.hash for block in blocks)
 
 

@@ -196,10 +196,12 @@ class ChainSink(Protocol):
     def tip(self) -> int:
         """Height of the best block told, 0 before the first."""
 
-    def blocks(self, blocks: Sequence[ChainBlock], ts_recv: int) -> None:
+    def blocks(self, blocks: Sequence[ChainBlock], ts_recv: int, *, whole: bool = False) -> None:
         """The end of the best chain as the source knows it: one block or several that follow each other, best last.
 
         Those known are passed over, others are told; of the very first only the best is told, the rest is history.
+        `whole` means that the last is the best block of one node: one known and below the tip then says that those
+        above it are no more, and is told again. Of a source of many servers it is one that is behind.
         """
 
     def network(

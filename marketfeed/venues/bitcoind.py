@@ -42,6 +42,8 @@ PACE = Pace(
 HASHRATE_BLOCKS = 120
 """`networkhashps` is measured over these (getnetworkhashps without arguments)."""
 EPOCH = 2016
+DAY, PART, TRIES = 144, 24, 8
+"""Blocks whose fees make a mean, how many are asked for in a poll, and how many polls in a row may fail at that."""
 _NO_METHOD = -32601
 
 Bits = Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}\Z")]
@@ -114,6 +116,9 @@ class Decoder(Polled):
         self._epoch = -1
         self._trail = Trail()
         self._has_stats = True
+        self._oldest: ChainBlock | None = None
+        """The lowest block handed over, as long as those before it are wanted."""
+        self._failures = 0
 
     def conversation(self, native: str) -> Conversation[None]:
         """The state of the chain; where its end is new, the blocks that led there; once an epoch, when it began."""
@@ -131,6 +136,8 @@ class Decoder(Polled):
             run, answer = yield from self._new_blocks(chain.bestblockhash)
             if not run:
                 return  # it left the best chain meanwhile
+            if not self._trail.last:
+                self._oldest = run[0]
             self._trail.hand(run, answer)
             if run[0].height <= self._epoch:
                 self._epoch = -1
@@ -149,6 +156,21 @@ class Decoder(Polled):
             hashrate_blocks=HASHRATE_BLOCKS if hashrate else 0,
             epoch_start_s=start,
         )
+        yield from self._look_back(chain.blocks)
+
+    def _look_back(self, tip: int) -> Conversation[None]:
+        """Some blocks before those handed over, of a day of them: a part in each poll, for a node may be slow."""
+        first, oldest = max(tip - DAY + 1, 1), self._oldest
+        if oldest is None or oldest.fees is None or oldest.height <= first or self._failures == TRIES:
+            self._oldest = None
+            return
+        self._failures += 1
+        hashes, _ = yield from self._hashes(range(max(oldest.height - PART, first), oldest.height))
+        found, answer = yield from self._blocks(hashes)
+        run = joined([*found, oldest])[:-1]
+        if run:
+            answer.sink.blocks(run, answer.recv_ns)
+        self._failures, self._oldest = 0, run[0] if run else None
 
     def _new_blocks(self, best: str) -> Conversation[tuple[list[ChainBlock], Answer]]:
         """The best block and those that lead to it from what was told; none where it is the best no more."""

@@ -24,9 +24,10 @@ COMMAND = [sys.executable, "-m", "marketfeed"]
 ENV = {k: v for k, v in os.environ.items() if k not in {"NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"}}
 
 
-def call(*args: str) -> Result:
-    """Run in this process; a traceback is a failure."""
-    result = CliRunner().invoke(cli, args, prog_name="marketfeed")
+def call(*args: str, columns: int | None = None) -> Result:
+    """Run in this process; a traceback is a failure. `columns` is the variable COLUMNS."""
+    env = {"COLUMNS": None if columns is None else str(columns)}
+    result = CliRunner(env=env).invoke(cli, args, prog_name="marketfeed")
     assert result.exception is None or isinstance(result.exception, SystemExit), result.output
     return result
 

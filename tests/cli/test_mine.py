@@ -162,6 +162,22 @@ def test_compared_by_given_numbers():
     assert lines[1].split()[:4] == ["1", "BTC", "s21xp", "+7.34"]
 
 
+def test_a_pipe_is_as_wide_as_COLUMNS_says():
+    assert max(map(len, call("mine", "--list").stdout.splitlines())) > 80
+    assert max(map(len, call("mine", "--list", columns=80).stdout.splitlines())) <= 80
+
+
+def test_power_that_pays_is_no_cost():
+    args = ("BTC", "--calc", "--rig", "s21xp", "--difficulty", "132.7T", "--price", "65000")
+    assert "power pays 87.48 USD/day" in " ".join(call("mine", *args, "-e", "-1").stdout.split())
+    assert "power cost -87.48 USD/day" in " ".join(call("mine", *args, "-e", "1").stdout.split())
+
+
+def test_a_misspelt_venue_is_told_those_with_prices():
+    told = call("mine", "BTC", "--rig", "s21xp", "-e", "1", "--venue", "nosuch").stderr
+    assert "there are binance, coinbase, kraken" in told
+
+
 def test_list():
     lines = call("mine", "--list").stdout.splitlines()
     assert lines[0].split() == ["id", "name", "algorithm", "hashrate", "power", "efficiency", "date", "source"]

@@ -9,12 +9,12 @@ import pytest
 import marketfeed as mf
 from marketfeed.errors import ConfigError, TransportError
 from marketfeed.events import MiningProfit
-from marketfeed.miner import routes_of, sources_of, tariff
 from marketfeed.mining.coins import coin
 from marketfeed.mining.electricity import parse_tariff
 from marketfeed.mining.live import share_out
 from marketfeed.mining.prices import Leg
 from marketfeed.mining.rigs import make_rig
+from marketfeed.mining_plan import routes_of, sources_of, tariff
 
 from ..virtual import cancelled, virtual
 from .day import AUTH, Day

@@ -37,7 +37,7 @@ class Sink:
         self.said: list[dict[str, Any]] = []
         self.refuse: ValueError | None = None
 
-    def blocks(self, blocks: Sequence[ChainBlock], ts_recv: int) -> None:
+    def blocks(self, blocks: Sequence[ChainBlock], ts_recv: int, *, whole: bool = False) -> None:
         if self.refuse:
             raise self.refuse
         assert blocks

@@ -1,16 +1,16 @@
 """Nodes of bitcoind's family as their protocol sheet has them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from marketfeed.subscriptions import Subscription
-from marketfeed.venues._spec import Request, Venue
+from marketfeed.venues._spec import ChainBlock, Request, Venue
 from marketfeed.venues.bitcoind import BCHN, BITCOIND, DASHD, DOGECOIND, LITECOIND, RAVEND, ZCASHD
 
-from .chain_talk import BAD_BODIES, ChainTalk, RpcRefusal, block_hash, methods, rpc_node
+from .chain_talk import BAD_BODIES, ChainTalk, RpcRefusal, Sink, block_hash, methods, rpc_node
 
 FAMILY = [BITCOIND, LITECOIND, DOGECOIND, BCHN, DASHD, ZCASHD, RAVEND]
 TIP = 933586
@@ -24,6 +24,39 @@ MINING = {
 }
 ORDINARY = ["getblockchaininfo+getmininginfo", "getblockheader+getblockstats"]
 HISTORY = ["getblockhash", "getblockheader+getblockstats"]
+
+
+class NodeSink(Sink):
+    """History apart from what is the node's best chain."""
+
+    def __init__(self, tip: int = 0) -> None:
+        super().__init__(tip)
+        self.history: list[list[int]] = []
+
+    def blocks(self, blocks: Sequence[ChainBlock], ts_recv: int, *, whole: bool = False) -> None:
+        if whole:
+            super().blocks(blocks, ts_recv)
+        else:
+            assert blocks[-1].height < self.tip
+            self.history.append([b.height for b in blocks])
+
+
+class NodeTalk(ChainTalk):
+    """A conversation with one node, whose best block is its own."""
+
+    sink: NodeSink
+
+    def __init__(self, venue: Venue, coin: str = "", tip: int = 0) -> None:
+        super().__init__(venue, coin, tip)
+        self.sink = NodeSink(tip)
+        self.port.chains[self.coin] = self.sink
+
+    def settle(self, node: Any) -> "NodeTalk":
+        """Polls until nothing is asked for but the state of the chain."""
+        for _ in range(10):
+            if len(self.serve(node)) == 1:
+                return self
+        raise AssertionError("still asking")
 
 
 class Node:
@@ -91,9 +124,9 @@ class OldNode(Node):
 
 
 def test_at_first_the_best_block_is_told_with_some_history() -> None:
-    talk = ChainTalk(BITCOIND)
+    talk = NodeTalk(BITCOIND)
     asked = talk.serve(OldNode())
-    assert methods(asked) == [*ORDINARY, *HISTORY, "getblockhash", "getblockheader"]
+    assert methods(asked) == [*ORDINARY, *HISTORY, "getblockhash", "getblockheader", *HISTORY]
     assert talk.sink.heights == [[*range(TIP - 6, TIP + 1)]]
     best = talk.sink.runs[0][-1]
     assert (best.height, best.hash, best.prev_hash) == (TIP, block_hash(TIP), block_hash(TIP - 1))
@@ -110,31 +143,30 @@ def test_at_first_the_best_block_is_told_with_some_history() -> None:
 
 
 def test_a_quiet_chain_costs_one_call() -> None:
-    node, talk = Node(), ChainTalk(BCHN)
-    talk.serve(node)
+    node, talk = Node(), NodeTalk(BCHN)
+    talk.settle(node)
     assert methods(talk.serve(node)) == ORDINARY[:1]
-    assert len(talk.sink.said) == 2
     assert len(talk.sink.runs) == 1
 
 
 def test_a_block_that_follows_costs_two() -> None:
-    node, talk = Node(), ChainTalk(BCHN)
-    talk.serve(node)
+    node, talk = Node(), NodeTalk(BCHN)
+    talk.settle(node)
     node.grow()
     assert methods(talk.serve(node)) == ORDINARY
     assert talk.sink.heights[1:] == [[TIP + 1]]
 
 
 def test_P15_blocks_between_two_polls_are_asked_for() -> None:
-    node, talk = Node(), ChainTalk(BCHN)
-    talk.serve(node)
+    node, talk = Node(), NodeTalk(BCHN)
+    talk.settle(node)
     node.grow(4)
     assert methods(talk.serve(node)) == [*ORDINARY, *HISTORY]
     assert talk.sink.heights[1][-4:] == [TIP + 1, TIP + 2, TIP + 3, TIP + 4]
 
 
 def test_P15_a_reorganisation_comes_with_the_blocks_it_replaced() -> None:
-    node, talk = Node(), ChainTalk(BCHN)
+    node, talk = Node(), NodeTalk(BCHN)
     talk.serve(node)
     node.cut(2)
     node.grow(3, "a")
@@ -148,19 +180,101 @@ def test_P15_a_reorganisation_comes_with_the_blocks_it_replaced() -> None:
 
 
 def test_P15_over_20_missing_blocks_are_a_gap() -> None:
-    node, talk = Node(), ChainTalk(BCHN, tip=TIP - 100)
+    node, talk = Node(), NodeTalk(BCHN, tip=TIP - 100)
     talk.serve(node)
     assert talk.sink.heights == [[*range(TIP - 20, TIP + 1)]]
 
 
 def test_P15_a_new_connection_joins_what_the_last_one_told() -> None:
-    talk = ChainTalk(BCHN, tip=TIP - 3)
+    talk = NodeTalk(BCHN, tip=TIP - 3)
     talk.serve(Node())
     assert talk.sink.heights == [[*range(TIP - 9, TIP + 1)]]
 
 
+# Fees of the day
+
+
+def fee_polls(talk: NodeTalk, node: Any, most: int = 12) -> list[list[str]]:
+    """What each of so many polls asks for in the end."""
+    return [methods(talk.serve(node))[1:] for _ in range(most)]
+
+
+@pytest.mark.parametrize("venue", FAMILY, ids=lambda v: getattr(v, "name", ""))
+def test_history_of_144_blocks_is_asked_for_in_small_parts(venue: Venue) -> None:
+    node, talk = Node(), NodeTalk(venue)
+    first = talk.serve(OldNode())
+    assert methods(first)[-2:] == HISTORY
+    assert fee_polls(talk, node) == [HISTORY] * 5 + [[]] * 7
+    parts = talk.sink.history
+    assert [len(part) for part in parts] == [24, 24, 24, 24, 24, 17]
+    assert sorted(h for part in parts for h in part) == [*range(TIP - 143, TIP - 6)]
+    assert talk.sink.tip == TIP
+    assert len(json.loads(first[-2].body)) == 24
+    assert len(json.loads(first[-1].body)) == 48
+
+
+def test_a_young_chain_has_no_more_history_than_blocks() -> None:
+    node, talk = Node(40), NodeTalk(BCHN)
+    node.hashes = {h: block_hash(h) for h in range(1, 41)}
+    talk.settle(node)
+    assert talk.sink.history == [[*range(10, 34)], [*range(1, 10)]]
+
+
+@pytest.mark.parametrize("error", [RpcRefusal(-32601, "Method not found"), RpcRefusal(-1, "Block not available")])
+def test_P04_where_there_are_no_fees_there_is_no_history(error: RpcRefusal) -> None:
+    node, talk = Node(), NodeTalk(BCHN)
+    node.methods = {"getblockstats": error}
+    assert len(talk.serve(node)) == 4
+    assert fee_polls(talk, node, 2) == [[], []]
+    assert talk.sink.history == []
+
+
+def test_a_pruned_node_tells_the_fees_it_has() -> None:
+    node, talk = Node(), NodeTalk(BCHN)
+    gone = RpcRefusal(-1, "Block not available (pruned data)")
+
+    def stats(text: str, names: list[str]) -> Any:
+        return gone if int(text, 16) < TIP - 20 else Node.stats(node, text, names)
+
+    node.methods = {"getblockstats": stats}
+    talk.settle(node)
+    assert talk.sink.history == [[*range(TIP - 30, TIP - 6)]]
+
+
+def test_P04_history_that_cannot_be_had_is_not_asked_for_for_ever() -> None:
+    node, talk = Node(), NodeTalk(BCHN)
+
+    def refuse(request: Request) -> Any:
+        said = node(request)
+        return {"error": {"code": -1, "message": "batch too large"}} if len(said) >= 24 else said
+
+    for _ in range(8):
+        with pytest.raises(ValueError, match="batch too large"):
+            talk.serve(refuse)
+    assert methods(talk.serve(refuse)) == ORDINARY[:1]
+    assert len(talk.sink.said) == 9
+
+
+def test_P15_history_that_does_not_lead_to_what_was_told_is_left() -> None:
+    node, talk = Node(), NodeTalk(BCHN)
+    first = Node()
+    talk.serve(first)
+    for height in range(TIP - 199, TIP - 30):
+        node.hashes[height] = block_hash(height, "b")
+    assert fee_polls(talk, node, 2) == [HISTORY, []]
+    assert talk.sink.history == [[*range(TIP - 30, TIP - 6)]]
+
+
+def test_P15_a_node_that_lost_its_best_blocks_says_so() -> None:
+    node, talk = Node(), NodeTalk(BCHN)
+    talk.settle(node)
+    node.cut(2)
+    assert methods(talk.serve(node)) == ORDINARY
+    assert talk.sink.heights[1:] == [[TIP - 2]]
+
+
 def test_a_block_that_left_the_chain_meanwhile_is_left_out() -> None:
-    node, talk = Node(), ChainTalk(BCHN, tip=TIP - 1)
+    node, talk = Node(), NodeTalk(BCHN, tip=TIP - 1)
     first = node(talk.ask())
     node.cut(1)
     node.grow(1, "a")
@@ -172,7 +286,7 @@ def test_a_block_that_left_the_chain_meanwhile_is_left_out() -> None:
 
 
 def test_a_node_far_behind_tells_nothing() -> None:
-    talk = ChainTalk(BCHN, tip=TIP + 50)
+    talk = NodeTalk(BCHN, tip=TIP + 50)
     talk.serve(Node())
     assert (talk.sink.runs, talk.sink.said) == ([], [])
 
@@ -181,36 +295,35 @@ def test_a_node_far_behind_tells_nothing() -> None:
     ("venue", "asks"), [(v, v in (BITCOIND, LITECOIND)) for v in FAMILY], ids=lambda v: getattr(v, "name", "")
 )
 def test_only_bitcoin_and_litecoin_have_epochs(venue: Venue, asks: bool) -> None:
-    talk = ChainTalk(venue)
+    talk = NodeTalk(venue)
     talk.serve(OldNode())
     assert ("epoch_start_s" in talk.sink.said[0]) is asks
 
 
 def test_an_epochs_beginning_is_asked_for_once() -> None:
-    node, talk = OldNode(2016 * 400 + 3), ChainTalk(BITCOIND)
+    node, talk = OldNode(2016 * 400 + 3), NodeTalk(BITCOIND)
     node.mining = {}
-    talk.serve(node)
+    talk.settle(node)
     node.grow()
     assert methods(talk.serve(node)) == ORDINARY
     node.grow(2012)
     assert methods(talk.serve(node))[-2:] == ["getblockhash", "getblockheader"]
-    assert [s.get("epoch_start_s") for s in talk.sink.said] == [
+    assert [s["epoch_start_s"] for s in talk.sink.said if "epoch_start_s" in s] == [
         1_769_000_000 + 2016 * 400,
-        None,
         1_769_000_000 + 2016 * 401,
     ]
 
 
 def test_P15_a_reorganisation_across_an_epochs_beginning_asks_for_it_again() -> None:
-    node, talk = OldNode(2016 * 400), ChainTalk(BITCOIND)
-    talk.serve(node)
+    node, talk = OldNode(2016 * 400), NodeTalk(BITCOIND)
+    talk.settle(node)
     node.cut(1)
     node.grow(2, "a")
     assert methods(talk.serve(node))[-2:] == ["getblockhash", "getblockheader"]
 
 
 def test_zcashs_bits_do_not_say_its_difficulty() -> None:
-    talk = ChainTalk(ZCASHD)
+    talk = NodeTalk(ZCASHD)
     talk.serve(Node())
     best = talk.sink.runs[0][-1]
     assert (best.bits, best.difficulty) == (None, 141668107417558.2)
@@ -219,8 +332,8 @@ def test_zcashs_bits_do_not_say_its_difficulty() -> None:
 
 @pytest.mark.parametrize("error", [RpcRefusal(-32601, "Method not found"), RpcRefusal(-1, "Block not available")])
 def test_P04_a_node_without_getblockstats_tells_no_fees(error: RpcRefusal) -> None:
-    node, talk = Node(getblockstats=error), ChainTalk(RAVEND)
-    talk.serve(node)
+    node, talk = Node(getblockstats=error), NodeTalk(RAVEND)
+    talk.settle(node)
     assert {(b.subsidy, b.fees) for b in talk.sink.runs[0]} == {(None, None)}
     node.grow()
     again = "getblockheader" if error.code == -32601 else ORDINARY[1]
@@ -239,7 +352,7 @@ def test_P04_a_node_without_getblockstats_tells_no_fees(error: RpcRefusal) -> No
     ids=str,
 )
 def test_figures_are_those_the_node_has(mining: Any, said: dict[str, Any]) -> None:
-    node, talk = Node(), ChainTalk(BCHN)
+    node, talk = Node(), NodeTalk(BCHN)
     node.mining = mining
     talk.serve(node)
     assert talk.sink.said == [said]
@@ -250,7 +363,7 @@ def test_figures_are_those_the_node_has(mining: Any, said: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("flag", [{"initialblockdownload": True}, {"initial_block_download_complete": False}], ids=str)
 def test_a_node_that_syncs_is_not_heard_and_says_so_once(flag: dict[str, Any]) -> None:
-    node, talk = Node(), ChainTalk(ZCASHD)
+    node, talk = Node(), NodeTalk(ZCASHD)
     node.chain |= flag
     talk.serve(node)
     talk.serve(node)
@@ -264,7 +377,7 @@ def test_a_node_that_syncs_is_not_heard_and_says_so_once(flag: dict[str, Any]) -
 
 @pytest.mark.parametrize("method", ["getblockchaininfo", "getmininginfo", "getblockheader", "getblockstats"])
 def test_a_node_that_warms_up_says_so_once_and_is_no_fault(method: str) -> None:
-    node, talk = Node(**{method: RpcRefusal(-28, "Loading block index...")}), ChainTalk(BCHN)
+    node, talk = Node(**{method: RpcRefusal(-28, "Loading block index...")}), NodeTalk(BCHN)
     talk.serve(node)
     talk.serve(node)
     assert talk.port.statuses[0] == ("warming up", "Loading block index...")
@@ -276,7 +389,7 @@ def test_a_node_that_warms_up_says_so_once_and_is_no_fault(method: str) -> None:
 
 @pytest.mark.parametrize("chain", ["test", "regtest", "signet", "x" * 10_000])
 def test_P05_a_node_on_another_chain_is_refused_by_name(chain: str) -> None:
-    node, talk = Node(), ChainTalk(BITCOIND)
+    node, talk = Node(), NodeTalk(BITCOIND)
     node.chain["chain"] = chain
     for _ in range(2):
         with pytest.raises(ValueError, match=f"the node is on chain '{chain[:40]}', not main"):
@@ -287,7 +400,7 @@ def test_P05_a_node_on_another_chain_is_refused_by_name(chain: str) -> None:
 
 @pytest.mark.parametrize("method", ["getblockchaininfo", "getblockheader", "getblockhash"])
 def test_an_error_of_the_node_is_told_in_its_words(method: str) -> None:
-    node, talk = Node(**{method: RpcRefusal(-5, "Block not found")}), ChainTalk(BITCOIND)
+    node, talk = Node(**{method: RpcRefusal(-5, "Block not found")}), NodeTalk(BITCOIND)
     with pytest.raises(ValueError, match="RPC error -5: Block not found"):
         talk.serve(node)
     node.methods = {}
@@ -312,7 +425,7 @@ def test_an_error_of_the_node_is_told_in_its_words(method: str) -> None:
     ids=lambda b: repr(b)[:60],
 )
 def test_P01_P02_P04_what_is_no_answer_to_a_batch(body: Any) -> None:
-    talk = ChainTalk(BITCOIND)
+    talk = NodeTalk(BITCOIND)
     talk.ask()
     with pytest.raises((ValueError, RecursionError)):
         talk.answer(body)
@@ -349,7 +462,7 @@ def test_P01_P02_P04_what_is_no_answer_to_a_batch(body: Any) -> None:
     ids=str,
 )
 def test_P04_P07_P10_what_no_node_says(method: str, field: str, value: Any) -> None:
-    node, talk = Node(), ChainTalk(BCHN)
+    node, talk = Node(), NodeTalk(BCHN)
 
     def spoil(request: Request) -> Any:
         calls, said = json.loads(request.body), node(request)
@@ -364,7 +477,7 @@ def test_P04_P07_P10_what_no_node_says(method: str, field: str, value: Any) -> N
 
 
 def test_P10_what_no_chain_can_be_is_the_sinks_to_refuse() -> None:
-    node, talk = Node(), ChainTalk(BCHN)
+    node, talk = Node(), NodeTalk(BCHN)
     talk.sink.refuse = ValueError("an absurd time")
     with pytest.raises(ValueError, match="an absurd time"):
         talk.serve(node)
@@ -374,7 +487,7 @@ def test_P10_what_no_chain_can_be_is_the_sinks_to_refuse() -> None:
 
 
 def test_P05_an_answer_that_nobody_waits_for_is_ignored() -> None:
-    talk = ChainTalk(BITCOIND)
+    talk = NodeTalk(BITCOIND)
     assert talk.answer([]) is False
     talk.ask()
     talk.port.chains.clear()
@@ -386,7 +499,7 @@ def test_P05_an_answer_that_nobody_waits_for_is_ignored() -> None:
 
 
 def test_a_polling_link_has_no_frames() -> None:
-    talk = ChainTalk(BITCOIND)
+    talk = NodeTalk(BITCOIND)
     assert talk.decoder.subscribe(talk.pairs) == []
     assert talk.decoder.unsubscribe(talk.pairs) == []
     assert talk.port.told == [("accepted", "chain", "BTC"), ("dropped", "chain", "BTC")]
@@ -397,7 +510,7 @@ def test_a_polling_link_has_no_frames() -> None:
 
 
 def test_the_calls_are_json_rpc_in_one_batch() -> None:
-    request = ChainTalk(BITCOIND).ask()
+    request = NodeTalk(BITCOIND).ask()
     assert (request.method, request.path) == ("POST", "/")
     assert json.loads(request.body) == [
         {"jsonrpc": "2.0", "id": 0, "method": "getblockchaininfo", "params": []},
