@@ -5,12 +5,11 @@ sources say is compared where they are joined.
 """
 
 from collections.abc import Sequence
-from math import isfinite
 from typing import Any
 
 from msgspec import Struct, structs
 
-from .chain_check import Steps, check_block, check_difficulty, check_run, difficulty_of, filling
+from .chain_check import Steps, check_block, check_run, check_said, difficulty_of, filling
 from .chain_fees import Fees
 from .events import Block, NetworkStats
 from .mining.coins import Coin, coin
@@ -130,14 +129,7 @@ class ChainStream(Stream):
         given = {name: value for name, value in said.items() if value is not None}
         if "bits" in given:
             given["difficulty"] = difficulty_from_bits(given["bits"])
-        if "difficulty" in given:
-            check_difficulty(given["difficulty"])
-        if "hashrate" in given and not (isfinite(given["hashrate"]) and given["hashrate"] > 0):
-            raise ValueError(f"hashrate {given['hashrate']!r} is not a positive number")
-        if "fees" in given and not (isfinite(given["fees"]) and given["fees"] >= 0):
-            raise ValueError(f"fees {given['fees']!r} are not a number")
-        if height is not None and not 0 < height < 2**53:
-            raise ValueError(f"height {height} is none")
+        check_said(height, given)
         if "difficulty" in given:
             self._check_step([given["difficulty"]])
         self._heard += 1
@@ -157,16 +149,19 @@ class ChainStream(Stream):
         if not self._coin.retarget or known is None or not self._steps.check(difficulties, known.difficulty):
             return False
         self._stats = None
+        self._forget_difficulty()
+        return True
+
+    def _forget_difficulty(self) -> None:
+        """What was said of the next block is not said of the one after."""
         self._said.pop("difficulty", None)
         self._said.pop("bits", None)
-        return True
 
     def _take(self, block: ChainBlock, ts_recv: int) -> None:
         orphans = self._leave(block, ts_recv) if self.tip else 0
         self._told[block.height] = block
         self.tip = block.height
-        self._said.pop("difficulty", None)
-        self._said.pop("bits", None)
+        self._forget_difficulty()
         if block.height % EPOCH == 0:
             self._said.pop("retarget_change", None)
             self._said.pop("retarget_ts", None)
@@ -180,8 +175,7 @@ class ChainStream(Stream):
         for height in [h for h in self._told if h > best.height]:
             del self._told[height]
         self.tip = best.height
-        self._said.pop("difficulty", None)
-        self._said.pop("bits", None)
+        self._forget_difficulty()
         self._tell_block(best, orphans, ts_recv)
 
     def _leave(self, block: ChainBlock, ts_recv: int) -> int:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from math import isfinite
 
 from .mining.compact import difficulty_from_bits
 from .pace import SECOND
@@ -48,6 +49,18 @@ def check_difficulty(difficulty: float, what: str = "") -> None:
     """Raise ValueError for what is no number, or no chain's."""
     if not LEAST_DIFFICULTY <= difficulty <= MOST_DIFFICULTY:
         raise ValueError(f"{what}difficulty {difficulty!r}, which no chain has")
+
+
+def check_said(height: int | None, said: Mapping[str, float]) -> None:
+    """Raise ValueError where one of a network's figures is no number, or none that a chain has."""
+    if "difficulty" in said:
+        check_difficulty(said["difficulty"])
+    if "hashrate" in said and not (isfinite(said["hashrate"]) and said["hashrate"] > 0):
+        raise ValueError(f"hashrate {said['hashrate']!r} is not a positive number")
+    if "fees" in said and not (isfinite(said["fees"]) and said["fees"] >= 0):
+        raise ValueError(f"fees {said['fees']!r} are not a number")
+    if height is not None and not 0 < height < 2**53:
+        raise ValueError(f"height {height} is none")
 
 
 class Steps:
