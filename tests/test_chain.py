@@ -311,6 +311,16 @@ def test_P10_refusals_that_are_not_in_a_row_or_do_not_agree_mend_nothing(told: T
     assert all(e.difficulty == DIFFICULTY for e in told.take())
 
 
+def test_blocks_from_another_epoch_judge_no_step(told: Told) -> None:
+    told.blocks(block(TIP)).take()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="four times"):
+            told.network(difficulty=DIFFICULTY * 100)
+    told.stream.blocks([block(TIP - 2 * 2016)], told.now)
+    told.network(difficulty=DIFFICULTY * 100)
+    assert told.best().difficulty == DIFFICULTY * 100
+
+
 def test_figures_said_alone_are_mended_too(told: Told) -> None:
     told.network(height=TIP, bits=0x1802C4E4).take()
     for _ in range(2):

@@ -227,6 +227,15 @@ def test_T06_a_source_whose_answers_tell_nothing_is_left_with_the_reason(
     assert re.match(rf"silent for 20\.\d s({why})", talk.closed)
 
 
+def test_on_a_link_with_frames_of_its_own_an_answer_may_tell_nothing() -> None:
+    venue = structs.replace(VENUE, endpoints=Endpoints(ws="wss://node.example", rest="https://node.example"))
+    talk = Talk(venue, "BTC", channels=("chain",)).open()
+    talk.reply(b"busy", status=503).wait(0.5).reply(say())
+    for _ in range(25):
+        talk.wait(1)
+    assert re.fullmatch(r"silent for 20\.\d s", talk.closed), "the failure before is none of its reasons"
+
+
 def test_a_source_that_answers_lives_whatever_failed_between(talk: Talk) -> None:
     for number in range(20):
         talk.reply(b"busy", status=503).wait(0.5).reply(answer(869_000 + number)).wait(POLL_S)

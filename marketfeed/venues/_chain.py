@@ -1,5 +1,6 @@
 """What sources of chains share: conversations over REST, JSON-RPC, and runs of blocks that follow each other."""
 
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Annotated, Any, NamedTuple, TypeVar
@@ -61,9 +62,9 @@ class Asking:
         self._next: dict[str, Request] = {}
         self._said = ""
 
+    @abstractmethod
     def conversation(self, native: str) -> Conversation[None]:
         """One poll of a stream: at least one request, each followed by its answer."""
-        raise NotImplementedError
 
     def poll(self, native: str) -> Request:
         """See `_spec.Polls`."""

@@ -259,6 +259,14 @@ def test_electricity_may_come_from_outside_and_shows_its_age() -> None:
     assert world.take() == []
 
 
+def test_without_a_price_of_electricity_there_is_revenue_and_no_profit() -> None:
+    world = World(electricity=None)
+    world.ticker(106_935.0).network().after(10)
+    profit = world.one()
+    assert profit.revenue_day is not None
+    assert (profit.electricity, profit.profit_day) == (None, None)
+
+
 # Prices
 
 
@@ -368,6 +376,11 @@ def test_a_clock_that_was_set_back_makes_nobody_wait(world: World) -> None:
     assert {p.trigger for p in world.take()} == {"price"}
     world.after(31)
     assert "kraken:BTC-USD:ticker" in world.take()[-1].stale
+
+
+def test_before_anything_is_heard_nothing_is_due_in_a_sleep(world: World) -> None:
+    world.join.skip(world.now)
+    assert world.take() == []
 
 
 def test_what_was_due_in_a_long_sleep_is_told_once(world: World) -> None:

@@ -219,6 +219,13 @@ def test_P05_what_nobody_asks_for_is_counted() -> None:
     assert talk.port.counts["unasked"] == 2
 
 
+def test_talk_is_talk_to_who_wants_nothing() -> None:
+    talk = begin()
+    talk.port.chains.clear()
+    talk.frame({"mempoolInfo": {}})
+    assert talk.port.counts["unasked"] == 0
+
+
 def test_a_null_in_place_of_a_block_or_forecast_is_nothing() -> None:
     talk = begin().frame({"block": None, "da": None})
     assert (talk.sink.runs, talk.sink.said) == ([], [])
