@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import structs
 
+from .budgets import budget_of
 from .clock import Clock
 from .counts import Counts
 from .driver import Driver, Edge
@@ -15,7 +16,7 @@ from .events import Disconnected, Head, Instrument, Refused
 from .hashblocks import check_zmq, hashblocks
 from .hub import Hub
 from .listing import Listing
-from .pace import SECOND, Backoff, Budget
+from .pace import SECOND, Backoff
 from .rest import Rest
 from .session import Session
 from .settings import VenueSettings, credentials
@@ -63,7 +64,7 @@ class Runner:
             transport=transport,
             rest=rest,
             rest_base=self.endpoints.rest,
-            budget=Budget(venue.pace),
+            budget=budget_of(self.endpoints, venue.pace, clock),
             clock=clock,
             dice=dice,
             deliver=hub.deliver,

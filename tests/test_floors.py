@@ -23,7 +23,7 @@ FLOORS: list[set[str]] = [
         *("pace", "commands", "desk", "fetches", "pulse", "session"),
     },
     {"clock", "transport", "transports", "rest", "hashblocks", "driver"},
-    {"catalogue", "settings", "consumer", "hub", "listing", "runner", "mining_plan", "miner", "feed", "loop"},
+    {"catalogue", "settings", "budgets", "consumer", "hub", "listing", "runner", "mining_plan", "miner", "feed", "loop"},
     {"recording", "sim", "schema", "cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,0 +1,69 @@
+"""Venues limit an address, so all feeds of a process share what it may do."""
+
+import threading
+from collections.abc import Callable
+
+from msgspec import structs
+
+from marketfeed.budgets import budget_of
+from marketfeed.clock import SystemClock
+from marketfeed.pace import SECOND
+from marketfeed.venues._spec import Endpoints, Pace
+from marketfeed.venues.kraken import VENUE
+
+from .virtual import LoopClock
+
+PACE = structs.replace(VENUE.pace, connects=(2, 60), rest=(10, 60.0))
+
+
+def at(name: str) -> Endpoints:
+    return Endpoints(ws=f"wss://{name}.example", rest=f"https://{name}.example")
+
+
+def test_two_feeds_share_a_budget() -> None:
+    one, other = (budget_of(at("shared"), PACE, SystemClock()) for _ in range(2))
+    assert one.connect_at(1) == 1
+    assert other.connect_at(1) == 1
+    assert one.connect_at(1) == 60 * SECOND + 1
+    assert other.connect_at(1) == 60 * SECOND + 1
+
+
+def test_T14_a_ban_that_one_feed_is_told_keeps_all_away() -> None:
+    one, other = (budget_of(at("banned"), PACE, SystemClock()) for _ in range(2))
+    until = one.retry_after(120, 0, 0.5)
+    assert other.blocked_until == until
+    assert other.connect_at(0) == other.fetch_at(1, 0) == until
+    assert budget_of(at("banned"), PACE, SystemClock()).blocked_until == until, "a feed made later knows too"
+
+
+def test_what_a_venue_says_was_spent_counts_for_all() -> None:
+    one, other = (budget_of(at("spent"), PACE, SystemClock()) for _ in range(2))
+    one.used(10, 5)
+    assert other.fetch_at(1, 6) == 60 * SECOND + 5
+
+
+def test_other_endpoints_paces_and_clocks_have_their_own() -> None:
+    first = budget_of(at("own"), PACE, SystemClock())
+    assert budget_of(at("own"), PACE, SystemClock()) is first
+    assert budget_of(at("other"), PACE, SystemClock()) is not first
+    assert budget_of(at("own"), Pace(**{**structs.asdict(PACE), "rest": (1, 1.0)}), SystemClock()) is not first
+    clock = LoopClock()
+    assert budget_of(at("own"), PACE, clock) is not budget_of(at("own"), PACE, clock)
+
+
+def test_feeds_of_several_threads_never_spend_more_than_there_is() -> None:
+    budget = budget_of(at("threads"), structs.replace(PACE, rest=(100, 60.0)), SystemClock())
+    found: list[int] = []
+
+    def spend() -> None:
+        found.extend(budget.fetch_at(1, 0) for _ in range(250))
+
+    both: list[Callable[[], None]] = [spend] * 8
+    threads = [threading.Thread(target=one) for one in both]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 2_000
+    for window in range(20):
+        assert found.count(window * 60 * SECOND) == 100
