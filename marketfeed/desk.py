@@ -7,7 +7,8 @@
                                            ▼
                                           gone              (refused is an end too)
 
-An unsubscribe goes out first and is awaited (5 s at most) before the same stream is asked for again (P27, P28).
+An unsubscribe goes out first and is awaited (5 s at most) before the same stream is asked for again (P27, P28). All
+ways into and out of these states are here: the reason for its length.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -31,7 +32,7 @@ class Entry:
     """One subscription on this connection. `since` is when its state began (mono_ns), `seen` what was heard before.
 
     `again` is what to ask for once an unsubscribe is done, `later` when (mono_ns, 0 for at once); `alone` that no
-    other is to stand in its frame.
+    other is to stand in its frame; `muted` that it fell silent after it had flowed.
     """
 
     __slots__ = (
@@ -39,6 +40,7 @@ class Entry:
         "again",
         "alone",
         "later",
+        "muted",
         "native",
         "reason",
         "seen",
@@ -59,6 +61,7 @@ class Entry:
         self.seen = stream.heard()
         self.tries = 0
         self.stale = False
+        self.muted = False
         self.again: Subscription | None = None
         self.later = 0
         self.acked = False
@@ -87,6 +90,7 @@ class Desk:
         snapshots: frozenset[str],
         send: Callable[[str], None],
         gone: Callable[[Entry], None],
+        stuck: Callable[[str], None],
     ) -> None:
         self.entries: dict[Key, Entry] = {}
         self._decoder = decoder
@@ -94,6 +98,7 @@ class Desk:
         self._snapshots = snapshots
         self._send = send
         self._gone = gone
+        self._stuck = stuck
         self._quota = Quota(pace.frames_per_s, 1.0)
         self._out: list[tuple[str, tuple[Entry, ...]]] = []
 
@@ -148,6 +153,15 @@ class Desk:
             return False
         self._renew(entry)
         return True
+
+    def mute(self, key: Key, reason: str, recv_ns: int) -> None:
+        """It fell silent while the connection lives: tell it, and ask for it anew (T04)."""
+        entry = self.entries[key]
+        entry.muted = True
+        if not entry.stale:
+            entry.stale = True
+            entry.stream.tell(Stale, recv_ns, channel=key[0], reason=f"{reason}; it is asked for again")
+        self.renew(key)
 
     def accepted(self, key: Key, recv_ns: int) -> None:
         """The venue acknowledged; data has yet to come."""
@@ -233,6 +247,7 @@ class Desk:
     def _flows(self, entry: Entry, recv_ns: int) -> None:
         entry.state = "flowing"
         entry.tries = 0
+        entry.muted = False
         if entry.stale:
             entry.stale = False
             entry.stream.tell(Recovered, recv_ns, channel=entry.subscription.channel)
@@ -240,7 +255,9 @@ class Desk:
     def _again(self, entry: Entry, now: int, recv_ns: int, reason: str) -> None:
         """A deadline passed: ask again, three times at once, then slowly and with a `Stale`."""
         entry.tries += 1
-        if entry.tries >= TRIES:
+        if entry.tries >= TRIES and entry.muted:
+            self._stuck(f"{entry.subscription.name} fell silent, and did not come back after {TRIES} tries")
+        elif entry.tries >= TRIES:
             entry.later = now + int(RETRY_S * SECOND)
             if not entry.stale:
                 entry.stale = True

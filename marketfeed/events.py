@@ -26,7 +26,7 @@ from .number import N
 
 Side = Literal["buy", "sell"]
 Cause = Literal[
-    "link lost", "sequence", "checksum", "malformed", "overflow", "crossed", "trade ids", "halted", "blocks"
+    "link lost", "sequence", "checksum", "malformed", "overflow", "crossed", "trade ids", "halted", "blocks", "silent"
 ]
 Trigger = Literal[
     "start", "price", "block", "reorg", "difficulty", "fees", "stale", "recovered", "electricity", "heartbeat"

@@ -30,6 +30,7 @@ from .events import (
     VenueStatus,
 )
 from .fetches import Fetches
+from .liveness import Heard, Liveness
 from .number import N
 from .pace import SECOND
 from .pulse import LOOK_NS, Pulse
@@ -90,8 +91,15 @@ class Session(Generic[N]):
         self._rest_books = cast(RestBooks, self._decoder)
         self._talk = cast(Polls, self._decoder)
         self._desk = Desk(
-            self._decoder, venue.pace, venue.first_data, lambda frame: self.commands.append(Send(frame)), self._gone
+            self._decoder,
+            venue.pace,
+            venue.first_data,
+            lambda frame: self.commands.append(Send(frame)),
+            self._gone,
+            self._close,
         )
+        self._liveness = Liveness()
+        self._looked_at = 0
         tokens = count(1)
         self._fetches = Fetches(self._book_request, self.commands.append, tokens)
         self._polls = Fetches(self._poll_request, self.commands.append, tokens)
@@ -198,6 +206,9 @@ class Session(Generic[N]):
         self._look_alive(mono_ns)
         if not self._plan.url:
             self._look_stale()
+        elif mono_ns - self._looked_at >= SECOND:
+            self._looked_at = mono_ns
+            self._look_for_muted(mono_ns)
         for sync in list(self.books.values()):
             sync.on_tick(mono_ns, recv_ns)
         self.deadline = min(t for t in (soon, *later, mono_ns + LOOK_NS) if t is not None)
@@ -420,6 +431,18 @@ class Session(Generic[N]):
                 self.chains[native].tell(
                     Stale, self._recv_ns, channel="chain", reason=f"{reason}: {why}" if why else reason
                 )
+
+    def _look_for_muted(self, mono_ns: int) -> None:
+        """Tell and mend the streams that fell silent while the connection lives."""
+        heard = [
+            Heard(entry.subscription.channel, entry.native, entry.stream.heard())
+            for entry in self._desk.entries.values()
+            if entry.state == "flowing" and (not isinstance(entry.stream, BookStream) or entry.stream.view.live)
+        ]
+        for channel, native, reason in self._liveness.look(heard, mono_ns):
+            self._desk.mute((channel, native), reason, self._recv_ns)
+            if channel == "book":
+                self.books[native].doubt("silent", reason, self._recv_ns)
 
     def _malformed(self, raw: bytes, exc: Exception) -> None:
         self.counts.malformed += 1

@@ -31,6 +31,7 @@ class Rig:
         self.told: list[Head] = []
         self.sent: list[dict[str, Any]] = []
         self.gone: list[str] = []
+        self.stuck: list[str] = []
         self.now = SECOND
         self.streams: Streams[Any] = Streams(Outlet(self.told.append))
         decoder = object.__new__(Decoder)  # it builds frames and hears nothing
@@ -40,6 +41,7 @@ class Rig:
             frozenset({"book"}),
             lambda frame: self.sent.append(json.loads(frame)),
             lambda entry: self.gone.append(entry.subscription.name),
+            self.stuck.append,
         )
 
     def add(self, *keys: tuple[Channel, str], depth: int = 0) -> "Rig":
@@ -99,6 +101,31 @@ def test_data_may_come_before_its_ack() -> None:
     assert rig.state() == "flowing"
     rig.ack(BTC).ack(BTC)
     assert [type(e) for e in rig.told] == [Subscribed]
+
+
+def test_T04_a_muted_stream_is_told_once_and_asked_for_anew() -> None:
+    rig = Rig().add(TRADES).tick().ack(TRADES).data(TRADES).tick()
+    rig.said()
+    for _ in range(2):
+        rig.desk.mute(TRADES, "silent for 9 s", rig.now)
+    assert rig.tick().said() == ["unsub trades BTC"]
+    rig.desk.dropped(TRADES)
+    assert rig.tick().said() == ["sub trades BTC"]
+    rig.ack(TRADES).tick(60)
+    assert rig.state(TRADES) == "acked", "it may be quiet: its ack is all there is"
+    rig.data(TRADES).tick()
+    assert [type(e) for e in rig.told] == [Subscribed, Stale, Subscribed, Recovered]
+    assert isinstance(rig.told[1], Stale)
+    assert rig.told[1].reason == "silent for 9 s; it is asked for again"
+    assert rig.stuck == []
+
+
+def test_T04_a_muted_stream_that_no_asking_brings_back_is_stuck() -> None:
+    rig = Rig().add(TRADES).tick().ack(TRADES).data(TRADES).tick()
+    rig.desk.mute(TRADES, "silent for 9 s", rig.now)
+    rig.tick().desk.dropped(TRADES)
+    rig.tick(20)
+    assert rig.stuck[0] == "toy:BTC-USD:trades fell silent, and did not come back after 3 tries"
 
 
 def test_P28_no_ack_is_asked_again_three_times_then_slowly_and_said_once() -> None:

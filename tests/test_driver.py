@@ -356,7 +356,7 @@ async def test_T04_a_lively_link_that_falls_silent_while_pongs_come_is_replaced(
     assert link.closing is None
     await asyncio.sleep(25)
     assert link.closing is not None
-    assert [type(e).__name__ for e in venue.events[-4:]] == ["Disconnected", "Gap", "BookVoid", "Connected"]
+    assert [type(e).__name__ for e in venue.events[-4:]] == ["Gap", "BookVoid", "Disconnected", "Connected"]
     await line.stop()
 
 

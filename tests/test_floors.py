@@ -20,7 +20,7 @@ FLOORS: list[set[str]] = [
     {"venues"},
     {
         *("book", "trusted_book", "sync", "outlet", "streams", "chain", "chain_check", "chain_fees", "mining"),
-        *("pace", "commands", "desk", "fetches", "pulse", "session"),
+        *("pace", "commands", "desk", "fetches", "pulse", "liveness", "session"),
     },
     {"clock", "transport", "transports", "rest", "hashblocks", "driver"},
     {"catalogue", "settings", "budgets", "consumer", "hub", "listing", "runner", "mining_plan", "miner", "feed", "loop"},

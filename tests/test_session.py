@@ -4,6 +4,7 @@ Whatever comes, a session does not raise, counts every frame once, and tells a l
 """
 
 import json
+import re
 import time
 from collections.abc import Callable
 from decimal import Decimal
@@ -510,9 +511,59 @@ def test_T04_a_lively_link_whose_data_stops_is_left_though_it_pongs() -> None:
 def test_T05_one_that_was_always_quiet_or_has_a_heartbeat_is_not_left_for_that(every_s: int, heartbeat: bool) -> None:
     talk = live(pace=structs.replace(PACE, heartbeat=heartbeat, silence_s=60.0))
     for i in range(30):
-        talk.frame(trade(i + 1)).wait(every_s)
+        talk.frame(trade(i + 1), delta(102 + i, 102 + i)).wait(every_s)
     talk.wait(50)
     assert not talk.closed
+
+
+def traded(talk: Talk, first: int, seconds: int, *, quickly: int = 4) -> None:
+    """Trades of one market go on, so many a second."""
+    for number in range(first, first + seconds * quickly):
+        talk.frame(trade(number)).wait(1 / quickly)
+
+
+@pytest.mark.parametrize("rule", [STREAM, REST], ids=["stream", "rest"])
+def test_T04_a_book_that_is_silent_beside_trades_is_void_and_asked_for_again(rule: BookRule) -> None:
+    talk = live(rule)
+    talk.sent.clear()
+    traded(talk, 1, 12)
+    told = [(type(e).__name__, e.symbol) for e in talk.take() if getattr(e, "channel", "book") == "book"]
+    told = [one for one in told if one[0] != "Trade"]
+    assert told == [("Stale", "BTC-USD"), ("Gap", "BTC-USD"), ("BookVoid", "BTC-USD")]
+    assert talk.states() == {"BTCUSD": "waiting", "ETHUSD": "live"}
+    assert [(f["do"], f["ch"], f["s"]) for f in talk.sent[:2]] == [
+        ("unsub", "book", ["BTCUSD"]),
+        ("sub", "book", ["BTCUSD"]),
+    ]
+    talk.ack("BTCUSD")
+    if rule is STREAM:
+        talk.frame(snap(200))
+    else:
+        talk.frame(delta(201, 201)).reply(rest_snap(200))
+    traded(talk, 49, 2)
+    assert [k for k in kinds(talk) if k not in ("Trade", "BookDelta")] == ["Subscribed", "BookSnapshot", "Recovered"]
+    assert talk.closed == ""
+
+
+def test_T04_a_reason_says_what_was_silent_and_beside_what() -> None:
+    talk = live()
+    traded(talk, 1, 7)
+    (stale,) = [e for e in talk.take() if isinstance(e, Stale) and e.channel == "book"]
+    assert re.fullmatch(r"silent for \d\.\d s beside \d+ trades; it is asked for again", stale.reason)
+    assert stale.channel == "book"
+
+
+def test_T04_a_muted_stream_that_does_not_come_back_costs_the_connection() -> None:
+    talk = live()
+    traded(talk, 1, 90)
+    assert talk.closed == "toy:BTC-USD:book fell silent, and did not come back after 3 tries"
+
+
+def test_T05_a_book_that_waits_for_its_snapshot_is_not_muted() -> None:
+    talk = live()
+    talk.frame(delta(300, 300)).take()
+    traded(talk, 1, 30)
+    assert [e for e in talk.take() if isinstance(e, Stale) and e.channel == "book"] == []
 
 
 def test_T04_with_a_heartbeat_pongs_alone_are_no_life() -> None:

@@ -1,0 +1,100 @@
+"""`Liveness`: whether each stream of a connection flows, where the connection itself lives.
+
+A stream that is silent is muted only where something says that its market is not just quiet:
+
+- its book or ticker is silent beside trades, which change both;
+- by its own pace it is silent for long, and the other channels of its market go on, or there are none.
+
+A market in which every channel is silent is quiet, whatever it was before (T05).
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from .pace import SECOND
+from .subscriptions import Channel
+
+LIVELY = 20
+"""Distances by which a pace is known, how many of them in a row are silence, and what others must have told since."""
+WEIGHT = 0.1
+"""Of the newest distance in the mean."""
+WITNESSED_S = 5.0
+"""Silence that is enough beside as many trades."""
+MOST_S = 120.0
+"""A stream so slow that it would be muted later is not judged by its own pace."""
+
+
+class Heard(NamedTuple):
+    """A stream by channel and market, and how much of it was heard so far."""
+
+    channel: Channel
+    native: str
+    heard: int
+
+
+class _Known(Struct):
+    """What was heard of a stream when it was heard last; `trades` and `others` are those of its market."""
+
+    count: int
+    at: int
+    trades: int
+    others: int
+    distance_s: float = 0.0
+    distances: int = -1
+    """The time before the first is none."""
+
+
+class Liveness:
+    """Told once a second what was heard; it costs no call for each frame."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Channel, str], _Known] = {}
+
+    def look(self, streams: Iterable[Heard], mono_ns: int) -> list[tuple[Channel, str, str]]:
+        """Streams that are muted as of now, each with the reason. One is told again only where it was heard between.
+
+        A stream that is left out of a look, as while it is asked for again, is new after it.
+        """
+        markets: dict[str, dict[Channel, int]] = {}
+        for channel, native, count in streams:
+            markets.setdefault(native, {})[channel] = count
+        before, self._known = self._known, {}
+        found = []
+        for native, counts in markets.items():
+            whole, trades = sum(counts.values()), counts.get("trades", 0)
+            for channel, count in counts.items():
+                known = before.get((channel, native)) or _Known(count, mono_ns, trades, whole - count)
+                self._known[channel, native] = known
+                if count != known.count:
+                    _learn(known, count, mono_ns)
+                    known.trades, known.others = trades, whole - count
+                elif reason := _muted(known, channel, mono_ns, trades, whole - count, alone=len(counts) == 1):
+                    found.append((channel, native, reason))
+                    self._known[channel, native] = _Known(count, mono_ns, trades, whole - count)
+        return found
+
+
+def _learn(known: _Known, count: int, mono_ns: int) -> None:
+    distance = (mono_ns - known.at) / SECOND  # between looks and not events: a burst is one
+    if known.distances >= 0:
+        known.distance_s = (1 - WEIGHT) * known.distance_s + WEIGHT * distance if known.distances else distance
+    known.distances += 1
+    known.count, known.at = count, mono_ns
+
+
+def _muted(known: _Known, channel: Channel, mono_ns: int, trades: int, others: int, *, alone: bool) -> str:
+    """Why a stream that was not heard is muted; "" where it may be quiet."""
+    silent_s = (mono_ns - known.at) / SECOND
+    beside = trades - known.trades if channel in ("book", "ticker") else 0
+    if silent_s >= WITNESSED_S and beside >= LIVELY:
+        return f"silent for {silent_s:.1f} s beside {beside} trades"
+    patience_s = LIVELY * known.distance_s
+    if known.distances < LIVELY or patience_s > MOST_S or silent_s < patience_s:
+        return ""
+    if alone:
+        return f"silent for {silent_s:.1f} s, once every {known.distance_s:.2g} s before"
+    if others - known.others >= LIVELY:
+        return f"silent for {silent_s:.1f} s, and its market is not"
+    return ""
