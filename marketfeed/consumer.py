@@ -36,7 +36,8 @@ def _size(event: Head) -> int:
 class Consumer:
     """One reader of a feed's events: `async for event in consumer`, or `async for events in consumer.batches()`.
 
-    Made by `Feed.consumer`. What happens when it falls behind its bounds (10,000 events, 2 s or 64 MiB) is its policy:
+    Made by `Feed.consumer`. What happens when it falls behind its bounds (10,000 events, 2 s, 64 MiB, or others given)
+    is its policy:
 
     - `lossless`: it gets one `Lagged` and then ConsumerTooSlow; nothing is ever left out without ending it;
     - `drop_oldest`: the oldest are left out, a `Lagged` says how many, and torn books come whole again;
@@ -54,17 +55,23 @@ class Consumer:
         policy: Policy = "lossless",
         books: bool = False,
         max_events: int = MAX_EVENTS,
+        max_lag_s: float = MAX_LAG_NS / 1e9,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         if policy not in POLICIES:
             raise ConfigError(f"policy={policy!r}; there are {', '.join(POLICIES)}")
         if max_events < 1:
             raise ConfigError(f"max_events={max_events}; a consumer holds at least one event")
+        if not max_lag_s > 0 or max_bytes < 1:
+            raise ConfigError(f"max_lag_s={max_lag_s}, max_bytes={max_bytes}; a consumer has some time and room")
         self.dropped = 0
         self._outlet = outlet
         self._clock = clock
         self._keep = keep
         self._policy = policy
         self._max_events = max_events
+        self._max_lag_ns = max_lag_s * 1e9
+        self._max_bytes = max_bytes
         self._queue: deque[tuple[int, int, Head]] = deque()
         """(when it came, bytes it is reckoned at, event)"""
         self._bytes = 0
@@ -186,11 +193,11 @@ class Consumer:
 
     def _over(self, now: int) -> bool:
         queue = self._queue
-        return len(queue) > self._max_events or self._bytes > MAX_BYTES or now - queue[0][0] > MAX_LAG_NS
+        return len(queue) > self._max_events or self._bytes > self._max_bytes or now - queue[0][0] > self._max_lag_ns
 
     def _judge_soon(self) -> None:
         """Judge only after the reader has had its turn: one burst in one turn of the loop makes nobody slow."""
-        if self._bytes > MAX_BYTES:
+        if self._bytes > self._max_bytes:
             self._overflow(self._clock.mono_ns())
         elif not self._judging:
             self._judging = True

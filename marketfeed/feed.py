@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from . import catalogue
 from .clock import Clock, SystemClock
-from .consumer import Consumer, Filter, Policy
+from .consumer import MAX_BYTES, MAX_EVENTS, MAX_LAG_NS, Consumer, Filter, Policy
 from .counts import Counts
 from .errors import ConfigError, ConsumerTooSlow, NotLive
 from .events import Event, Head, Instrument
@@ -23,6 +23,7 @@ from .settings import VenueSettings, credentials
 from .streams import BookStream
 from .subscriptions import Subscription, expand
 from .symbols import parse_name
+from .taped import Tape
 from .transport import Transport, pick_transport
 from .trusted_book import TrustedBook
 
@@ -47,6 +48,8 @@ class Feed:
     Iterating the feed is one consumer, which begins when iteration begins. Raises ConfigError for settings that
     cannot be.
     """
+
+    _reads: type[Consumer] = Consumer
 
     def __init__(
         self,
@@ -83,6 +86,7 @@ class Feed:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._own: Consumer | None = None
         self._closed = False
+        self._tape: Tape | None = None
         self._fault: Exception | None = None
 
     async def __aenter__(self) -> Self:
@@ -128,12 +132,11 @@ class Feed:
         wanted = list(expand(names, venue=self.default_venue, trades=trades, ticker=ticker, book=book, chain=chain))
         for subscription in wanted:
             self._check_depth(subscription)
-            catalogue.check(subscription)
-            credentials(catalogue.venue(subscription.venue))
+            self._check_venue(subscription)
         self._check_running()
         for subscription in wanted:
             self._interest[subscription] = self._interest.get(subscription, 0) + 1
-            self._runner(subscription.venue).want([subscription])
+            self._want(subscription)
         return wanted
 
     def unsubscribe(
@@ -152,7 +155,7 @@ class Feed:
                 self._interest[known] -= 1
                 if not self._interest[known]:
                     del self._interest[known]
-                    self._runner(known.venue).unwant([known])
+                    self._unwant(known)
         return dropped
 
     async def live(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 # the face has a timeout, in seconds
@@ -197,17 +200,39 @@ class Feed:
         self._hub.outlet.emit(kind(seq_local=self._hub.outlet.number(), **fields))
         self._hub.deliver()
 
+    def tape(self, tape: Tape) -> None:
+        """Keep every input of every connection. Raises ConfigError where something is subscribed to already."""
+        self._check_running()
+        if self._runners:
+            raise ConfigError("what a connection gets is kept from its beginning; do this before you subscribe")
+        tape.batch = self._hub.batch
+        self._tape = tape
+
     def consumer(
         self,
         keep: Filter | None = None,
         *,
         policy: Policy = "lossless",
         books: bool = False,
-        max_events: int = 10_000,
+        max_events: int = MAX_EVENTS,
+        max_lag_s: float = MAX_LAG_NS / 1e9,
+        max_bytes: int = MAX_BYTES,
     ) -> Consumer:
-        """One more reader: see `Consumer`. `keep` chooses its events. It first gets instruments and whole books."""
+        """One more reader: see `Consumer`. `keep` chooses its events. It first gets instruments and whole books.
+
+        `max_events` may wait for it, each for `max_lag_s`, and all of them reckoned at `max_bytes` in memory.
+        """
         self._check_running()
-        consumer = Consumer(self._hub.outlet, self._clock, keep=keep, policy=policy, books=books, max_events=max_events)
+        consumer = self._reads(
+            self._hub.outlet,
+            self._clock,
+            keep=keep,
+            policy=policy,
+            books=books,
+            max_events=max_events,
+            max_lag_s=max_lag_s,
+            max_bytes=max_bytes,
+        )
         consumer.on_end(self._hub.leave)
         self._hub.join(consumer)
         if self._fault is not None:
@@ -291,6 +316,16 @@ class Feed:
             if known.name == wanted.name and known.depth != wanted.depth:
                 raise ConfigError(f"{known.name} is already kept with depth {known.depth or 'full'}; ask for that")
 
+    def _check_venue(self, wanted: Subscription) -> None:
+        catalogue.check(wanted)
+        credentials(catalogue.venue(wanted.venue))
+
+    def _want(self, wanted: Subscription) -> None:
+        self._runner(wanted.venue).want([wanted])
+
+    def _unwant(self, wanted: Subscription) -> None:
+        self._runner(wanted.venue).unwant([wanted])
+
     def _runner(self, name: str) -> Runner:
         runner = self._runners.get(name)
         if runner is None:
@@ -306,6 +341,7 @@ class Feed:
                 clock=self._clock,
                 dice=self._dice,
                 exact=self.exact,
+                tape=self._tape,
             )
             self._start(runner.run())
         return runner

@@ -21,6 +21,7 @@ from .rest import Rest
 from .session import Session
 from .settings import VenueSettings, credentials
 from .subscriptions import Subscription
+from .taped import Tape, Taping, names
 from .text import escaped
 from .transport import Transport
 from .venues._spec import LinkPlan, Venue
@@ -40,6 +41,7 @@ class Runner:
         clock: Clock,
         dice: Callable[[], float],
         exact: bool,
+        tape: Tape | None = None,
     ) -> None:
         if settings.pace is not None:
             venue = structs.replace(venue, pace=settings.pace)
@@ -53,6 +55,7 @@ class Runner:
         self.ended = Counts()
         self._hub = hub
         self._exact = exact
+        self._taping = Taping(tape)
         self._settings = settings
         self._wanted: set[Subscription] = set()
         self._links: list[_Kept] = []
@@ -72,6 +75,7 @@ class Runner:
             proxy=settings.proxy,
             headers=partial(credentials, venue),
         )
+        self._taping.keep("about", venue=venue.name, exact=exact, max_resyncs=settings.max_resyncs, pace=settings.pace)
         self._listing = Listing(venue, self._edge, exact=exact)
         self.instruments = self._listing.known
 
@@ -194,8 +198,9 @@ class Runner:
                 kept.stop()
                 self._links.remove(kept)
         fresh = sorted(served - {s for kept in self._links for s in kept.subscriptions})
-        for symbol in dict.fromkeys(s.symbol for s in fresh if s.channel != "chain"):
-            self._hub.streams.introduce(self.instruments[symbol], now)
+        with self._taping.told(now):
+            for symbol in dict.fromkeys(s.symbol for s in fresh if s.channel != "chain"):
+                self._hub.streams.introduce(self.instruments[symbol], now)
         self._hub.deliver()
         for plan in self.venue.plan(self.endpoints, fresh, self.venue.pace):
             rest = list(plan.subscriptions)
@@ -212,10 +217,9 @@ class Runner:
         return kept
 
     def _tell(self, kind: type[Head], **fields: Any) -> None:
-        outlet = self._hub.outlet
-        outlet.emit(
-            kind(venue=self.venue.name, ts_recv=self._edge.clock.unix_ns(), seq_local=outlet.number(), **fields)
-        )
+        outlet, now = self._hub.outlet, self._edge.clock.unix_ns()
+        with self._taping.told(now):
+            outlet.emit(kind(venue=self.venue.name, ts_recv=now, seq_local=outlet.number(), **fields))
         self._hub.deliver()
 
 
@@ -234,7 +238,7 @@ class _Kept:
     def session(self) -> Session[Any]:
         """See `Maker`."""
         runner = self._runner
-        return Session(
+        return runner._taping.session(
             runner.venue,
             structs.replace(self.plan, subscriptions=tuple(sorted(self.subscriptions))),
             runner._hub.streams,
@@ -280,6 +284,7 @@ class _Kept:
             self.driver.change((), sorted(gone))
             for subscription in gone:
                 self._runner._hub.streams.drop(subscription)
+            self._runner._taping.keep("want", drop=names(sorted(gone)))
 
     def stop(self) -> None:
         """Close the link for good."""

@@ -10,6 +10,8 @@ from .errors import ConfigError
 from .transport import check_url
 from .venues._spec import Endpoints, Pace, Secret, Venue
 
+SHORTEST = 4
+
 
 class VenueSettings(Struct, frozen=True, kw_only=True):
     """Settings of one venue: where it is, and how to reach it. What is None is the venue's own.
@@ -45,8 +47,29 @@ def credentials(venue: Venue) -> dict[str, str | Secret]:
     Read from MARKETFEED_<NAME>_AUTH, or from the file that MARKETFEED_<NAME>_COOKIE names, as bitcoind writes one.
     Raises ConfigError where the venue cannot do without and there are none, or where the file cannot be read.
     """
-    if not venue.credentials:
-        return {}
+    text = _auth(venue) if venue.credentials else ""
+    return {"Authorization": Secret("Basic " + _basic(text))} if text else {}
+
+
+def secrets(venue: Venue) -> list[str]:
+    """Every text that gives `credentials` away, for who must take it out of what is kept.
+
+    A password of less than four letters is not among them alone, since it would be found everywhere.
+    """
+    try:
+        text = _auth(venue) if venue.credentials else ""
+    except ConfigError:
+        return []
+    password = text.partition(":")[2]
+    return [text, _basic(text), *([password] if len(password) >= SHORTEST else [])] if text else []
+
+
+def _basic(text: str) -> str:
+    return b64encode(text.encode()).decode()
+
+
+def _auth(venue: Venue) -> str:
+    """`user:password`, "" where there is none and none is needed."""
     name = f"MARKETFEED_{venue.name.upper().replace('.', '_')}"
     text, cookie = os.environ.get(f"{name}_AUTH", ""), os.environ.get(f"{name}_COOKIE", "")
     if not text and cookie:
@@ -56,11 +79,11 @@ def credentials(venue: Venue) -> dict[str, str | Secret]:
             raise ConfigError(f"the file that {name}_COOKIE names cannot be read: {type(exc).__name__}") from None
     if not text:
         if venue.credentials == "optional":
-            return {}
+            return ""
         raise ConfigError(
             f"{venue.title} asks for a password: set {name}_AUTH to user:password in the environment, "
             f"or {name}_COOKIE to the path of its .cookie file"
         )
     if ":" not in text or not text.isprintable():
         raise ConfigError(f"{name}_AUTH must be user:password")
-    return {"Authorization": Secret("Basic " + b64encode(text.encode()).decode())}
+    return text

@@ -4,12 +4,14 @@ import asyncio
 import inspect
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
+
+from marketfeed import budgets
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,3 +52,10 @@ async def leak_gate() -> AsyncIterator[None]:
 def _leak_gate_for_async_tests(request: pytest.FixtureRequest) -> None:
     if inspect.iscoroutinefunction(getattr(request, "function", None)):
         request.getfixturevalue("leak_gate")
+
+
+@pytest.fixture(autouse=True)
+def _budgets_of_their_own() -> Iterator[None]:
+    """A venue's budget lasts as long as the process: what a test spends is not spent for the next one."""
+    yield
+    budgets._known.clear()

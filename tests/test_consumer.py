@@ -97,6 +97,8 @@ def test_a_consumer_has_one_of_three_policies_and_room_for_one_event(desk: Desk)
         desk.consumer(policy="newest")
     with pytest.raises(ConfigError, match="at least one"):
         desk.consumer(max_events=0)
+    with pytest.raises(ConfigError, match="some time and room"):
+        desk.consumer(max_lag_s=0)
     consumer = desk.consumer(max_events=1)
     consumer.offer([desk.trade()])
     assert len(waiting(consumer)) == 1
@@ -168,6 +170,17 @@ def test_memory_is_counted_down_as_events_are_read(desk: Desk) -> None:
     for _ in range(20):
         consumer.offer([desk.snapshot(levels=levels)])
         assert len(waiting(consumer)) == 1
+
+
+def test_a_consumer_may_wait_longer_and_hold_more(desk: Desk) -> None:
+    patient = desk.consumer(policy="drop_oldest", max_lag_s=float("inf"), max_bytes=10**9)
+    hasty = desk.consumer(policy="drop_oldest")
+    for _ in range(2):
+        for consumer in (patient, hasty):
+            consumer.offer([desk.trade()])
+        desk.clock.mono += 600_000 * MS
+    assert len(waiting(patient)) == 2
+    assert isinstance(waiting(hasty)[0], Lagged)
 
 
 def test_drop_oldest_says_exactly_what_was_left_out_before_anything_newer(desk: Desk) -> None:

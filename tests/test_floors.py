@@ -20,10 +20,22 @@ FLOORS: list[set[str]] = [
     {"venues"},
     {
         *("book", "trusted_book", "sync", "outlet", "streams", "chain", "chain_check", "chain_fees", "mining"),
-        *("pace", "commands", "desk", "fetches", "pulse", "liveness", "session"),
+        *("pace", "commands", "desk", "fetches", "pulse", "liveness", "session", "taped"),
     },
     {"clock", "transport", "transports", "rest", "hashblocks", "driver"},
-    {"catalogue", "settings", "budgets", "consumer", "hub", "listing", "runner", "mining_plan", "miner", "feed", "loop"},
+    {
+        "catalogue",
+        "settings",
+        "budgets",
+        "consumer",
+        "hub",
+        "listing",
+        "runner",
+        "mining_plan",
+        "miner",
+        "feed",
+        "loop",
+    },
     {"recording", "sim", "schema", "cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
