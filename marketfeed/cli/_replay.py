@@ -2,13 +2,18 @@
 
 import sys
 import time
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
 from msgspec import Struct
 
+from ..errors import ConfigError
 from ..events import Head, encode_json
 from ..recording.replay import Replay
+from ..recording.rerun import Rerun
+from ..recording.segments import FOLDER
+from ..text import escaped
 from . import _colour, _exit
 from ._lines import Lines
 from ._notices import Notices
@@ -36,7 +41,7 @@ def run(plan: Plan) -> int:
     """Replay the file; the exit code. Raises RecordingError."""
     progress = Progress(shown=not plan.quiet and plan.speed is None and sys.stderr.isatty())
     progress.look("reading")
-    replay = Replay(plan.file, venue=plan.venue, exact=plan.exact)
+    replay = _opened(plan)
     if plan.stats:
         for number, _ in enumerate(_paced(replay, plan.speed)):
             if not number % CHUNK:
@@ -45,10 +50,35 @@ def run(plan: Plan) -> int:
         _print_stats(replay.stats(), plan.as_json)
     else:
         _Printer(replay, plan, progress).run()
+    return _judged(replay)
+
+
+def _opened(plan: Plan) -> Replay | Rerun:
+    """A capture, or the raw recording that a folder is or has. Raises RecordingError and ConfigError."""
+    path = Path(plan.file)
+    if not path.is_dir():
+        return Replay(path, venue=plan.venue, exact=plan.exact)
+    if plan.venue or plan.exact:
+        raise ConfigError(
+            "a recording of ours says itself of which venues it is, and how: leave out --venue and --exact"
+        )
+    inner = path / FOLDER
+    return Rerun(inner if inner.is_dir() else path)
+
+
+def _judged(replay: Replay | Rerun) -> int:
+    """Say what of a recording of ours is not as it was; the exit code."""
+    if isinstance(replay, Replay):
+        return _exit.OK
+    for name in replay.torn:
+        _exit.complain(f"{escaped(name)} did not end: what came in its last second may be missing")
+    if replay.unlike:
+        names = escaped(", ".join(replay.unlike), 200)
+        raise _exit.Failed(_exit.RECORDING, f"the events are not those that were told live: {names}")
     return _exit.OK
 
 
-def _paced(replay: Replay, speed: float | None) -> Any:
+def _paced(replay: Replay | Rerun, speed: float | None) -> Any:
     """The events, each when its time has come."""
     if speed is None:
         yield from replay
@@ -89,7 +119,7 @@ class Progress:
 class _Printer:
     """Events to stdout and stderr, flushed in chunks so that a reader of a pipe sees them soon."""
 
-    def __init__(self, replay: Replay, plan: Plan, progress: Progress) -> None:
+    def __init__(self, replay: Replay | Rerun, plan: Plan, progress: Progress) -> None:
         self._replay, self._plan = replay, plan
         # both on one terminal: the lines are progress enough
         self._progress = progress if not sys.stdout.isatty() else Progress(shown=False)
@@ -142,6 +172,8 @@ def _print_stats(stats: dict[str, Any], as_json: bool) -> None:
     for name, value in stats.items():
         if isinstance(value, dict):
             rows += [(f"{name}: {kind}", f"{many:,}") for kind, many in value.items()]
+        elif isinstance(value, list):
+            rows.append((f"segments {name}", f"{len(value):,}"))
         else:
             rows.append((name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value)))
     name_width = max(len(name) for name, _ in rows)

@@ -28,7 +28,10 @@ def command(
     verbose: int,
     quiet: bool,
 ) -> int:
-    """Run a raw recording (JSON lines, plain or gzip) through the same code that runs live, and print its events.
+    """Run a raw recording through the same code that runs live, and print its events.
+
+    FILE is a capture (JSON lines, plain or gzip), or the folder of a recording made by 'marketfeed record --raw': the
+    events of that are those that were told live, to the last digit, and exit code 6 says that they are not.
 
     What is printed, and where, is as with 'marketfeed tail'. The digest of --stats is that of the events:
     'marketfeed digest' gives the same for events that came another way.
@@ -39,6 +42,7 @@ def command(
       marketfeed replay kraken.jsonl --speed 10
       marketfeed replay kraken.jsonl.gz --stats
       marketfeed replay kraken.jsonl --json | marketfeed digest
+      marketfeed replay data --stats
     """
     from . import _replay, _watch  # noqa: PLC0415 # heavy
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from ..errors import RecordingError
 from ..text import escaped
+from ..venues._spec import Pace
 
 T = TypeVar("T")
 MAX_SECONDS_DIGITS = 12
@@ -30,6 +31,19 @@ class Line(Struct):
     b64: str = ""
     code: int = 1006
     reason: str = ""
+    mono: int = 0
+    seq: int = 0
+    token: int = 0
+    status: int = 200
+    venue: str = ""
+    name: str = ""
+    add: list[str] = []
+    drop: list[str] = []
+    attempt: int = 1
+    retry_s: float | None = 0.0
+    exact: bool = False
+    max_resyncs: int = 3
+    pace: Pace | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError for base64 that is none and for a time that no clock shows."""

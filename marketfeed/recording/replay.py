@@ -5,7 +5,6 @@ kind and market, and one that nobody has asked for yet is kept for the next such
 times.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,37 +12,31 @@ from typing import Any
 from .. import catalogue
 from ..commands import Fetch
 from ..counts import Counts
-from ..events import BookDelta, BookSnapshot, BookVoid, Gap, Head, kind
+from ..events import Head
 from ..outlet import Outlet
 from ..session import Session
 from ..streams import Streams
 from ..subscriptions import Subscription
-from ..trusted_book import TrustedBook
 from ..venues._spec import LinkPlan, Venue
-from .digest import Digest
 from .discovery import Found, as_numbers, rest_key, venue_of
 from .raw import Line, read_lines
+from .seen import Seen
 
-BOOK_TYPES = frozenset({BookDelta, BookSnapshot, BookVoid})
 
-
-class Replay:
+class Replay(Seen):
     """Iterate over it for the events of a raw file, in order. `counts`, `kinds`, `gaps` and `digest` grow with it.
 
     `venue` is needed only where no URL in the file tells. Raises RecordingError for what is no recording.
     """
 
     def __init__(self, path: str | Path, *, venue: str | None = None, exact: bool = False) -> None:
+        super().__init__()
         self.path = Path(path)
         self.exact = exact
         self.venue: Venue = catalogue.venue(venue) if venue else venue_of(read_lines(path))
-        self.kinds: Counter[str] = Counter()
-        self.gaps = 0
-        self.digest = Digest()
         self._batch: list[Head] = []
         self._streams: Streams[Any] = Streams(Outlet(self._batch.append))
         self._sessions: dict[str, Session[Any]] = {}
-        self._books: dict[str, TrustedBook[Any]] = {}
         self._ended = Counts()
         self._answers: dict[tuple[str, str], list[Line]] = {}
         self._open: dict[tuple[str, str], tuple[Session[Any], int]] = {}
@@ -64,14 +57,6 @@ class Replay:
         """Every stream in the file."""
         return sorted({s for streams in self._found.wanted.values() for s in streams})
 
-    def book(self, event: Head) -> TrustedBook[Any]:
-        """The book of an event's market as of the event in hand: the two move together."""
-        name = f"{event.venue}:{event.symbol}:book"
-        found = self._books.get(name)
-        if found is None:
-            found = self._books[name] = TrustedBook(name)
-        return found
-
     def __iter__(self) -> Iterator[Head]:
         for line in read_lines(self.path):
             self._ticks(line.recv_ns)
@@ -80,11 +65,7 @@ class Replay:
 
     def _drain(self) -> Iterator[Head]:
         for event in self._batch:
-            self.kinds[kind(event)] += 1
-            self.gaps += type(event) is Gap
-            self.digest.add(event)
-            if type(event) in BOOK_TYPES:
-                self.book(event).apply(event)
+            self.note(event)
             yield event
         self._batch.clear()
 
@@ -153,24 +134,3 @@ class Replay:
     def _answer(self, session: Session[Any], token: int, line: Line) -> None:
         session.on_reply(token, 200, line.data, line.recv_ns, line.recv_ns)
         self._perform(session)
-
-    def stats(self) -> dict[str, Any]:
-        """What has been seen so far, under the names of `replay --stats --json`."""
-        counts = self.counts
-        return {
-            "frames": counts.frames,
-            "decoded": counts.decoded,
-            "control": counts.control,
-            "ignored": counts.ignored,
-            "malformed": counts.malformed,
-            "events": dict(sorted(self.kinds.items())),
-            "links_ok": counts.links_ok,
-            "links_broken": counts.links_broken,
-            "joins": counts.joins,
-            "checksums_ok": counts.checksums_ok,
-            "checksums_bad": counts.checksums_bad,
-            "gaps": self.gaps,
-            "stale": counts.stale,
-            "unproven": counts.unproven,
-            "digest": self.digest.hexdigest(),
-        }

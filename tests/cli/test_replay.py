@@ -1,3 +1,4 @@
+import asyncio
 import json
 import re
 import shlex
@@ -5,8 +6,10 @@ import signal
 
 import pytest
 
+import marketfeed as mf
 from marketfeed.cli import _exit
 from marketfeed.recording.digest import Digest
+from marketfeed.sim import Simulator
 
 from .helpers import WAIT_S, call, rows, start, write_capture
 
@@ -117,3 +120,43 @@ def test_a_recording_is_served_once_and_says_what_a_client_has_not_asked_for(cap
     call("tail", "kraken:BTC-USD", "--trades", "--book=10", "--endpoint", endpoint, "--idle-timeout", "300ms")
     sim.communicate(timeout=WAIT_S)
     assert sim.returncode == 0
+
+
+def raw_recording(folder):
+    async def run():
+        async with Simulator(["kraken"], rate=None) as plant:
+            at = plant.endpoints["kraken"]
+            async with mf.Feed({"kraken": mf.VenueSettings(ws=at.ws, rest=at.rest)}) as feed:
+                async with mf.recording.RawRecorder(feed, folder) as recorder:
+                    feed.subscribe("kraken:BTC-USD", trades=True, book=True)
+                    while recorder.lines < 50:
+                        await plant.step(3)
+                        await asyncio.sleep(0.002)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("inner", [False, True], ids=["itself", "of a dataset"])
+def test_a_recording_of_ours(tmp_path, inner):
+    raw_recording(tmp_path / "_raw" if inner else tmp_path)
+    told = json.loads(call("replay", str(tmp_path), "--stats", "--json").stdout)
+    assert told["events"]["book_delta"] > 0
+    assert (told["torn"], told["unlike"]) == ([], [])
+    assert re.search(r"^segments unlike +0$", call("replay", str(tmp_path), "--stats").stdout, re.M)
+    events = rows(call("replay", str(tmp_path), "--json", "--life").stdout)
+    assert [e["seq_local"] for e in events] == sorted(e["seq_local"] for e in events)
+
+
+def test_a_recording_of_ours_that_is_not_as_it_was(tmp_path):
+    raw_recording(tmp_path)
+    (told,) = tmp_path.glob("*.json")
+    told.write_text(re.sub(r'"exact_digest": "....', '"exact_digest": "0000', told.read_text()))
+    result = call("replay", str(tmp_path), "--stats")
+    assert result.exit_code == _exit.RECORDING
+    assert "not those that were told live" in result.stderr
+    (path,) = tmp_path.glob("*.jsonl.gz")
+    path.rename(path.with_name(path.name + ".part"))
+    result = call("replay", str(tmp_path), "--stats")
+    assert result.exit_code == 0
+    assert "did not end" in result.stderr
+    assert "says itself" in call("replay", str(tmp_path), "--exact").stderr
