@@ -405,8 +405,8 @@ class RecorderStatus(Head, frozen=True, gc=False, kw_only=True):
     """The recorder speaks of itself; `detail` says why.
 
     `status` is `started`, `paused` and `resumed` (the disk refuses, and does no more), `lagged` (events were left out),
-    `sealed` or `ended`. Where something was not recorded, `ts_from` to `ts_to` say when (Unix ns): what was sent then
-    is missing. `events` counts what the status is about.
+    `sealed`, `unsealed` (that failed, and is tried again) or `ended`. Where something was not recorded, `ts_from` to
+    `ts_to` say when (Unix ns): what was sent then is missing. `events` counts what the status is about.
     """
 
     status: str

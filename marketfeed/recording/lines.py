@@ -17,10 +17,11 @@ def read_events(path: str | Path, *, exact: bool = False) -> Iterator[Head]:
 
     Raises RecordingError naming the file and the line.
     """
-    return decoded(path, _decoder(exact), "an event")
+    return decoded(path, decoder(exact), "an event")
 
 
 @cache
-def _decoder(exact: bool) -> Any:
+def decoder(exact: bool) -> Any:
+    """Decodes one event of JSON; raises msgspec.DecodeError for what is none."""
     of: Any = Event
     return msgspec.json.Decoder(of[Decimal] if exact else of[float]).decode
