@@ -1,0 +1,74 @@
+"""Candles from recorded trades, that say where they are not the whole truth."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+from ..errors import MissingExtra
+from ._columns import TIME
+from .losses import apart
+from .times import FOREVER, Time, step_ns, time_ns
+
+try:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+except ImportError:
+    raise MissingExtra("a Parquet dataset", "parquet") from None
+
+if TYPE_CHECKING:
+    from .dataset import Dataset
+
+
+def candles(data: Dataset, venue: str, symbol: str, every: str, start: Time | None, end: Time | None) -> pa.Table:
+    """See `Dataset.candles`."""
+    step = step_ns(every)
+    trades = data.table("trades", venue=venue, symbol=symbol, start=start, end=end)
+    found = _made(trades, step)
+    spans = [(loss.ts_from, loss.ts_to) for loss in data._losses(venue) if loss.touches(venue, symbol, "trades")]
+    # what lies outside of what was asked for is missing just as well
+    spans += [(0, time_ns(start))] if start is not None else []
+    spans += [(time_ns(end), FOREVER)] if end is not None else []
+    holes = apart(spans)
+    marks = [_touched(holes, at, at + step) for at in found["ts"].cast(pa.int64()).to_pylist()]
+    return found.append_column("incomplete", pa.array(marks, pa.bool_()))
+
+
+def _touched(holes: list[tuple[int, int]], begins: int, ends: int) -> bool:
+    at = bisect_left(holes, (ends, 0))
+    return at > 0 and holes[at - 1][1] > begins
+
+
+def _made(trades: pa.Table, step: int) -> pa.Table:
+    length = pa.scalar(step, pa.int64())
+    begins = pc.multiply(pc.divide(trades["ts_recv"].cast(pa.int64()), length), length)
+    size = trades["size"]
+    nothing = pa.scalar(None, size.type)
+    held = pa.table(
+        {
+            "ts": begins,
+            "price": trades["price"],
+            "size": size,
+            "buy": pc.if_else(pc.equal(trades["side"].cast(pa.string()), "buy"), size, nothing),
+            "sell": pc.if_else(pc.equal(trades["side"].cast(pa.string()), "sell"), size, nothing),
+        }
+    )
+    zero = pc.ScalarAggregateOptions(min_count=0)
+    sums = [("size", "sum"), ("buy", "sum", zero), ("sell", "sum", zero)]
+    wanted = [("price", "max"), ("price", "min"), ("price", "count"), *sums]
+    found = held.group_by("ts", use_threads=False).aggregate(wanted)  # one thread: groups stay in their order
+    counts = found["price_count"]
+    last = pc.cumulative_sum(counts)  # rows are in order, so a candle's are together
+    return pa.table(
+        {
+            "ts": found["ts"].cast(TIME),
+            "open": held["price"].take(pc.subtract(last, counts)),
+            "high": found["price_max"],
+            "low": found["price_min"],
+            "close": held["price"].take(pc.subtract(last, pa.scalar(1, pa.int64()))),
+            "volume": found["size_sum"].cast(size.type),
+            "buy_volume": found["buy_sum"].cast(size.type),
+            "sell_volume": found["sell_sum"].cast(size.type),
+            "trades": counts,
+        }
+    )

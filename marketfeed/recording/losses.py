@@ -1,0 +1,132 @@
+"""What a dataset says of itself that is missing: gaps of the feed, and times when nothing was recorded."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import MissingExtra
+from ..events import Gap, Lagged, RecorderStatus, Subscribed
+from ._columns import TIME, WORD
+from .times import FOREVER, WAITED
+
+try:
+    import pyarrow as pa
+except ImportError:
+    raise MissingExtra("a Parquet dataset", "parquet") from None
+
+if TYPE_CHECKING:
+    from .dataset import Dataset
+
+RECORDER = "recorder"
+"""Under this name, in place of a venue's, the recorder tells when it did not record (`RecorderStatus`)."""
+ALL = ""
+"""As venue, symbol and channel of a loss: of every one of them."""
+_OPEN_ENDED = {"link lost", "halted"}
+"""Causes after which nothing comes until the stream is subscribed to again."""
+
+
+class Loss(NamedTuple):
+    """From when to when (receive times, Unix ns) something is missing from a stream, or from all.
+
+    `ts_from` is 0 before the first recording and `ts_to` is `FOREVER` after the last, or where the end is not known.
+    """
+
+    ts_from: int
+    ts_to: int
+    venue: str
+    symbol: str
+    channel: str
+    cause: str
+    detail: str = ""
+
+    def touches(self, venue: str | None, symbol: str | None, channel: str | None) -> bool:
+        """Whether it is about that stream; None is any."""
+        asked = ((self.venue, venue), (self.symbol, symbol), (self.channel, channel))
+        return all(wanted is None or mine in {ALL, wanted} for mine, wanted in asked)
+
+
+def losses(data: Dataset, venue: str | None = None) -> list[Loss]:
+    """All that is missing of a venue (of all, where None), by the time from which it is. Reads the life events.
+
+    A gap of a lost connection lasts until the stream is subscribed to again, and one of a book until its next snapshot.
+    """
+    found = not_recorded(data)
+    snapshots = cache(data._snapshot_times)
+    waiting: dict[tuple[str, str, str], Loss] = {}
+    for event in data.events("life", venue=venue):
+        if isinstance(event, Subscribed) and (open_ := waiting.pop((event.venue, event.symbol, event.channel), None)):
+            found.append(open_._replace(ts_to=event.ts_recv))
+        elif isinstance(event, Gap) and not event.healed:
+            name = (event.venue, event.symbol, event.channel)
+            loss = Loss(event.ts_from or event.ts_recv, event.ts_to or event.ts_recv, *name, event.cause, event.detail)
+            if event.channel == "book":
+                found.append(loss._replace(ts_to=_first(snapshots(event.venue, event.symbol), loss.ts_to)))
+            elif event.cause in _OPEN_ENDED:
+                known = waiting.get(name)
+                waiting[name] = loss._replace(ts_from=min(loss.ts_from, known.ts_from)) if known else loss
+            else:
+                found.append(loss)
+    found += [loss._replace(ts_to=FOREVER) for loss in waiting.values()]
+    return sorted(found)
+
+
+def not_recorded(data: Dataset) -> list[Loss]:
+    """When nothing was recorded, or not all of it: around the runs of a recorder, and by its word."""
+    found: list[Loss] = []
+    ended = 0
+    for event in data.events("life", venue=RECORDER):
+        if not isinstance(event, RecorderStatus):
+            continue
+        if event.status == "ended":
+            ended = event.ts_recv
+        elif event.status == "started":
+            since = min(ended or FOREVER, event.ts_from or FOREVER) if ended or event.ts_from else 0
+            found.append(_unrecorded(since, event.ts_to or event.ts_recv, "not recorded", event.detail))
+            ended = 0
+        elif event.ts_from:
+            found.append(_unrecorded(event.ts_from, event.ts_to or event.ts_recv, event.status, event.detail))
+    if ended:
+        found.append(_unrecorded(ended, FOREVER, "not recorded", ""))
+    for event in data.events("life", venue=""):
+        if isinstance(event, Lagged):
+            detail = f"{event.dropped} events were left out"
+            found.append(_unrecorded(event.ts_recv - WAITED, event.ts_recv, "lagged", detail))
+    return sorted(found)
+
+
+def _unrecorded(since: int, until: int, cause: str, detail: str) -> Loss:
+    return Loss(since, until, ALL, ALL, ALL, cause, detail)
+
+
+def _first(times: list[int], since: int) -> int:
+    at = bisect_left(times, since)
+    return times[at] if at < len(times) else FOREVER
+
+
+def apart(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The spans in order, those that touch or overlap as one, without empty ones."""
+    made: list[tuple[int, int]] = []
+    for since, until in sorted(spans):
+        if until <= since:
+            continue
+        if made and since <= made[-1][1]:
+            made[-1] = made[-1][0], max(until, made[-1][1])
+        else:
+            made.append((since, until))
+    return made
+
+
+def table(found: list[Loss]) -> pa.Table:
+    """As an Arrow table; null is of all venues, symbols or channels, and an end that is not known."""
+    shown = [loss for loss in found if loss.ts_from]
+    columns = {
+        "ts_from": pa.array([loss.ts_from for loss in shown], TIME),
+        "ts_to": pa.array([None if loss.ts_to == FOREVER else loss.ts_to for loss in shown], TIME),
+    }
+    for name in ("venue", "symbol", "channel", "cause"):
+        columns[name] = pa.array([getattr(loss, name) or None for loss in shown], WORD)
+    columns["detail"] = pa.array([loss.detail for loss in shown], pa.string())
+    return pa.table(columns)
