@@ -1,0 +1,151 @@
+"""The third floor of `verify`: a venue's events in their order, held against each other, and how much is covered."""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from ..events import (
+    MARKET_TYPES,
+    BookDelta,
+    BookSnapshot,
+    BookVoid,
+    Gap,
+    Head,
+    Malformed,
+    Refused,
+    SchemaDrift,
+    Stale,
+    Subscribed,
+    Trade,
+    channel_of,
+    kind,
+)
+from ..text import escaped
+from ._verify_books import Books
+from ._verify_clock import Delays
+from ._verify_trades import Trades
+from .dataset import Dataset
+from .findings import Coverage, Findings, Hour
+from .losses import ALL, Loss, apart, losses
+from .times import FOREVER
+
+HOUR = 3600 * 10**9
+SILENCE = 300 * 10**9
+"""Nanoseconds without a word of a venue, and without one about why, that are worth a note."""
+TELL = 5_000
+CHANNELS = ("trades", "ticker", "book")
+
+Stream = tuple[str, str, str]
+
+
+class VenueCheck:
+    """Of one venue of a dataset; `unread` are the losses that files which cannot be read have made."""
+
+    def __init__(self, data: Dataset, venue: str, found: Findings, unread: Sequence[Loss] = ()) -> None:
+        self._data = data
+        self._venue = venue
+        self._found = found
+        self._losses = [loss for loss in [*losses(data, venue), *unread] if loss.venue in {ALL, venue}]
+        self._holes = {channel: self._unrecorded(channel) for channel in (ALL, *CHANNELS)}
+        self._trades: dict[str, Trades] = {}
+        self._books: dict[str, Books] = {}
+        self._events: dict[Stream, Counter[int]] = {}
+        self._spans: dict[Stream, tuple[int, int]] = {}
+        self._delays = Delays(venue, found)
+        self._last = 0
+
+    def run(self, tell: Callable[[int], None]) -> list[Coverage]:
+        """Go through all events; `tell` is told how many, now and then."""
+        count = 0
+        for event in self._data.events(venue=self._venue):
+            self._take(event)
+            count += 1
+            if not count % TELL:
+                tell(TELL)
+        tell(count % TELL)
+        for book in self._books.values():
+            book.end(self._last)
+        self._delays.end()
+        self._note_losses()
+        return [self._coverage(stream) for stream in sorted(self._events)]
+
+    def _take(self, event: Head) -> None:
+        now = event.ts_recv
+        if self._last and now - self._last > SILENCE and not self._excused(ALL, self._last, now):
+            seconds = (now - self._last) / 1e9
+            self._found.note("silence", self._venue, f"nothing came for {seconds:,.0f} s, and nothing says why", now)
+        self._last = max(self._last, now)
+        self._delays.take(event)
+        if isinstance(event, Trade):
+            self._trades_of(event.symbol).trade(event)
+        elif isinstance(event, BookSnapshot | BookDelta | BookVoid):
+            self._books_of(event.symbol).take(event)
+        elif isinstance(event, Gap) and event.channel == "trades":
+            self._trades_of(event.symbol).gap(event)
+        elif isinstance(event, Subscribed) and event.channel == "trades":
+            self._trades_of(event.symbol).subscribed()
+        elif isinstance(event, Stale | Malformed | SchemaDrift | Refused):
+            where = escaped(":".join(filter(None, (self._venue, event.symbol, channel_of(event)))))
+            detail = event.what if isinstance(event, SchemaDrift) else event.reason
+            self._found.note(kind(event), where, escaped(detail), now)
+        channel = channel_of(event)
+        if event.symbol and channel in CHANNELS:
+            self._count((self._venue, event.symbol, channel), event)
+
+    def _count(self, stream: Stream, event: Head) -> None:
+        known = self._events.setdefault(stream, Counter())
+        if isinstance(event, MARKET_TYPES):
+            known[event.ts_recv // HOUR] += 1
+        first, last = self._spans.get(stream, (event.ts_recv, 0))
+        self._spans[stream] = first, max(event.ts_recv, last)
+
+    def _trades_of(self, symbol: str) -> Trades:
+        if symbol not in self._trades:
+            where = escaped(f"{self._venue}:{symbol}:trades")
+            self._trades[symbol] = Trades(where, self._found, partial(self._excused, "trades"))
+        return self._trades[symbol]
+
+    def _books_of(self, symbol: str) -> Books:
+        if symbol not in self._books:
+            where = escaped(f"{self._venue}:{symbol}:book")
+            self._books[symbol] = Books(where, self._found, partial(self._excused, "book"))
+        return self._books[symbol]
+
+    def _unrecorded(self, channel: str) -> list[tuple[int, int]]:
+        wanted = [loss for loss in self._losses if not loss.symbol and loss.channel in {ALL, channel}]
+        return apart((loss.ts_from, loss.ts_to) for loss in wanted)
+
+    def _excused(self, channel: str, since: int, until: int) -> bool:
+        """Whether between two times something was not recorded, or is of a file that cannot be read."""
+        holes = self._holes[channel]
+        at = bisect_right(holes, (until, FOREVER))
+        return at > 0 and holes[at - 1][1] >= since
+
+    def _note_losses(self) -> None:
+        """What is told to be missing, by stream and cause."""
+        told: dict[tuple[str, str], list[Loss]] = {}
+        for loss in self._losses:
+            if loss.symbol:
+                where = escaped(f"{loss.venue}:{loss.symbol}:{loss.channel}")
+                told.setdefault((where, loss.cause), []).append(loss)
+        for (where, cause), some in sorted(told.items()):
+            spans = apart((loss.ts_from, min(loss.ts_to, self._last)) for loss in some)
+            seconds = sum(until - since for since, until in spans) / 1e9
+            many = "1 gap" if len(some) == 1 else f"{len(some)} gaps"
+            self._found.note("gap", where, f"{many} ({cause}), {seconds:,.1f} s in all, the first", some[0].ts_from)
+
+    def _coverage(self, stream: Stream) -> Coverage:
+        first, last = self._spans[stream]
+        spans = apart(
+            (max(loss.ts_from, first), min(loss.ts_to, last)) for loss in self._losses if loss.touches(*stream)
+        )
+        hours, lost_all = [], 0
+        for hour in range(first // HOUR, last // HOUR + 1):
+            begins, ends = max(hour * HOUR, first), min((hour + 1) * HOUR, last)
+            lost = sum(max(min(b, ends) - max(a, begins), 0) for a, b in spans)
+            lost_all += lost
+            covered = 1 - lost / (ends - begins) if ends > begins else 1.0
+            hours.append(Hour(ts=hour * HOUR, events=self._events[stream][hour], covered=covered))
+        whole = 1 - lost_all / (last - first) if last > first else 1.0
+        return Coverage(stream=":".join(stream), events=self._events[stream].total(), covered=whole, hours=hours)
