@@ -13,6 +13,8 @@ import pytest
 EXAMPLES = Path(__file__).parent.parent / "examples"
 BOTS = ["bot_skeleton.py", "spread_between_venues.py", "book_imbalance.py", "mining_profit.py"]
 CELLS = "notebook_style.py"
+RECORDED = {"record_a_day.py", "backtest_polars.py", "backtest_duckdb.py", "replay_bot.py"}
+"""Run in tests/recording."""
 HELPERS = {"_source.py", "run_cells.py"}
 
 
@@ -38,7 +40,7 @@ def finished(process: "subprocess.Popen[str]") -> list[str]:
 
 
 def test_all_examples_are_known() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {*BOTS, CELLS, *HELPERS}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {*BOTS, CELLS, *HELPERS, *RECORDED}
 
 
 def test_examples_are_short() -> None:

@@ -13,6 +13,11 @@ from . import _exit
 COMMANDS = {
     "tail": "Print trades, tickers and books as they come.",
     "book": "Show a live order book that redraws in place.",
+    "record": "Record market data into Parquet files.",
+    "export": "Write a recording as files that backtesters read.",
+    "info": "Show what a recording holds, and what is missing in it.",
+    "verify": "Check a recording for damage and what is missing.",
+    "compact": "Merge the small files of a recording.",
     "mine": "Show what mining earns, live or from given numbers.",
     "venues": "List the venues there are.",
     "symbols": "List what a venue trades.",

@@ -27,7 +27,7 @@ MEANINGS = {
     UNREACHED: "no venue could be reached",
     REFUSED: "the venues refused all that was asked for, as with an unknown symbol",
     IDLE: "nothing came for --idle-timeout",
-    RECORDING: "a recording cannot be read",
+    RECORDING: "a recording cannot be read or written, or is not what it says",
     SLOW: "the reader of a pipe was so slow that events would have been lost",
     INTERRUPTED: "stopped by Ctrl-C (SIGINT)",
     TERMINATED: "stopped by SIGTERM",
