@@ -75,6 +75,18 @@ HARNESSES = {
 
         mf.run(main())
         """,
+    "on a recording": """
+        import marketfeed as mf
+
+
+        async def main():
+            async with mf.Feed() as feed, mf.recording.Recorder(feed, "data", simulated=True):
+                feed.subscribe("kraken:BTC-USD", trades=True, book=10)
+                await feed.live(10)
+
+        mf.run(main())
+        {code:0}
+        """,
 }
 """What completes a fragment, named in a comment above it: `<!-- runs: in a feed -->`. Two more are not texts:
 `this page` runs all such blocks of a page in one namespace, `pytest` runs a block as a test file."""
@@ -471,7 +483,7 @@ def test_picture_is_small_and_marked() -> None:
     assert "images/terminal.svg" in (ROOT / "README.md").read_text()
 
 
-ROW = re.compile(r"(?<![A-Za-z0-9])([CDGIPRT])(\d{1,2})(?:-\1(\d{1,2}))?(?![A-Za-z0-9])")
+ROW = re.compile(r"(?<![A-Za-z0-9])([CDGIPRT])(0?[1-9]|[1-9]\d)(?:-\1(\d{1,2}))?(?![A-Za-z0-9])")
 FAULTS = ROOT / "docs" / "explanation" / "faults.md"
 
 
