@@ -29,10 +29,12 @@ from .errors import (
     VenueError,
 )
 from .events import (
+    Audit,
     Block,
     BookDelta,
     BookSnapshot,
     BookVoid,
+    ClockStep,
     Connected,
     Disconnected,
     Event,
@@ -40,6 +42,7 @@ from .events import (
     Instrument,
     Lagged,
     LifeEvent,
+    LoopLag,
     Malformed,
     MarketEvent,
     MiningProfit,
@@ -67,11 +70,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Audit",
     "Block",
     "BookDelta",
     "BookNotTrusted",
     "BookSnapshot",
     "BookVoid",
+    "ClockStep",
     "ConfigError",
     "Connected",
     "Consumer",
@@ -83,6 +88,7 @@ __all__ = [
     "Instrument",
     "Lagged",
     "LifeEvent",
+    "LoopLag",
     "Malformed",
     "MarketEvent",
     "MarketFeedError",

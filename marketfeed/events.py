@@ -416,6 +416,37 @@ class RecorderStatus(Head, frozen=True, gc=False, kw_only=True):
     events: int = 0
 
 
+class LoopLag(Head, frozen=True, gc=False, kw_only=True):
+    """The event loop stood still for `lag_ns`: what came meanwhile was read late, so its `ts_recv` is late too."""
+
+    lag_ns: int
+
+
+class ClockStep(Head, frozen=True, gc=False, kw_only=True):
+    """The wall clock moved by `step_ns` against the monotonic one: times before and after do not compare.
+
+    Positive where it jumped ahead. No deadline depends on it.
+    """
+
+    step_ns: int
+
+
+class Audit(Head, frozen=True, gc=False, kw_only=True):
+    """A live book was held against a REST snapshot, as the book was at the snapshot's moment.
+
+    `verdict` is `equal`, `differs` or `unclear` (no moment to compare at); `seq` and `epoch` are the book's then.
+    `levels` were compared and `wrong` of them differ. `score` is the share of this book's clear audits that were equal.
+    """
+
+    epoch: int
+    verdict: Literal["equal", "differs", "unclear"]
+    seq: int = 0
+    levels: int = 0
+    wrong: int = 0
+    score: float = 1.0
+    detail: str = ""
+
+
 MarketEvent = Trade[N] | Ticker[N] | BookSnapshot[N] | BookDelta[N]
 ChainEvent = Block | NetworkStats | MiningProfit
 LifeEvent = (
@@ -432,6 +463,9 @@ LifeEvent = (
     | SchemaDrift
     | VenueStatus
     | RecorderStatus
+    | LoopLag
+    | ClockStep
+    | Audit
 )
 Event = Trade[N] | Ticker[N] | BookSnapshot[N] | BookDelta[N] | Instrument[N] | ChainEvent | LifeEvent
 
@@ -451,6 +485,9 @@ LIFE_TYPES: tuple[type[Head], ...] = (
     SchemaDrift,
     VenueStatus,
     RecorderStatus,
+    LoopLag,
+    ClockStep,
+    Audit,
 )
 EVENT_TYPES: tuple[type[Head], ...] = (*MARKET_TYPES, Instrument, *CHAIN_TYPES, *LIFE_TYPES)
 
@@ -459,6 +496,7 @@ _CHANNELS: dict[type[Head], str] = {
     Ticker: "ticker",
     BookSnapshot: "book",
     BookDelta: "book",
+    Audit: "book",
     Block: "chain",
     NetworkStats: "chain",
     MiningProfit: "profit",

@@ -55,6 +55,9 @@ KINDS = [
     "schema_drift",
     "venue_status",
     "recorder_status",
+    "loop_lag",
+    "clock_step",
+    "audit",
 ]
 TRADE: Trade[float] = Trade(
     venue="kraken", symbol="BTC-USD", ts_event=1, ts_recv=2, seq_local=3, price=0.1, size=2.0, side="buy", id="7"

@@ -12,11 +12,11 @@ import marketfeed
 from .conftest import ROOT
 
 PUBLIC = """
-Block BookDelta BookNotTrusted BookSnapshot BookVoid ConfigError Connected Consumer ConsumerTooSlow Disconnected Event
-Feed Gap Instrument Lagged LifeEvent Malformed MarketEvent MarketFeedError MiningProfit MissingExtra NetworkStats
-NotLive RecorderStatus RecordingError Recovered Refused SchemaDrift Stale Subscribed Subscription Ticker Trade
-TransportError TrustedBook UnknownSymbol UnknownVenue VenueError VenueSettings VenueStatus encode_json mining recording
-run sim
+Audit Block BookDelta BookNotTrusted BookSnapshot BookVoid ClockStep ConfigError Connected Consumer ConsumerTooSlow
+Disconnected Event Feed Gap Instrument Lagged LifeEvent LoopLag Malformed MarketEvent MarketFeedError MiningProfit
+MissingExtra NetworkStats NotLive RecorderStatus RecordingError Recovered Refused SchemaDrift Stale Subscribed
+Subscription Ticker Trade TransportError TrustedBook UnknownSymbol UnknownVenue VenueError VenueSettings VenueStatus
+encode_json mining recording run sim
 """.split()  # noqa: SIM905 # a list of words is read, and changed, more easily
 
 

@@ -65,6 +65,9 @@ LIFE = [
     ev.SchemaDrift(**HEAD, link="kraken-1", what="x", sample="{"),
     ev.VenueStatus(**HEAD, status="online"),
     ev.RecorderStatus(**HEAD, status="started", ts_from=1, ts_to=2),
+    ev.LoopLag(**HEAD, lag_ns=5_000_000_000),
+    ev.ClockStep(**HEAD, step_ns=-60_000_000),
+    ev.Audit(**HEAD, epoch=1, seq=7, levels=40, wrong=1, verdict="differs", score=0.5),
 ]
 
 

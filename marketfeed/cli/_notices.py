@@ -5,13 +5,16 @@ from collections.abc import Callable
 from typing import Any
 
 from ..events import (
+    Audit,
     BookVoid,
+    ClockStep,
     Connected,
     Disconnected,
     Gap,
     Head,
     Instrument,
     Lagged,
+    LoopLag,
     Malformed,
     Recovered,
     Refused,
@@ -28,7 +31,7 @@ WINDOW_S = 10.0
 """So many lines of one kind and venue in so long; what comes above is counted and told in one line."""
 BLOCKED = {403: "HTTP 403: this address is blocked", 451: "HTTP 451: not served where this address is"}
 LOSSES: frozenset[type[Head]] = frozenset(
-    {Gap, BookVoid, Disconnected, Refused, Stale, Malformed, Lagged, Recovered, VenueStatus}
+    {Gap, BookVoid, Disconnected, Refused, Stale, Malformed, Lagged, Recovered, VenueStatus, LoopLag, ClockStep}
 )
 
 
@@ -90,6 +93,9 @@ _TELLERS: dict[type[Head], Callable[[Any], str]] = {
     Malformed: lambda e: f"malformed frame of {e.size} bytes left out: {escaped(e.reason)}: {escaped(e.sample, 60)}",
     SchemaDrift: lambda e: f"unknown message: {escaped(e.what, 60)}",
     VenueStatus: lambda e: f"says {escaped(e.status)}" + (f": {escaped(e.detail)}" if e.detail else ""),
+    LoopLag: lambda e: f"this program stood still for {e.lag_ns / 1e9:.1f} s; what came meanwhile was read late",
+    ClockStep: lambda e: f"the clock of this machine moved by {e.step_ns / 1e9:+.3f} s",
+    Audit: lambda e: f"audit: {e.verdict}, {e.wrong} of {e.levels} levels wrong, {e.score:.0%} of audits equal",
     Instrument: lambda e: f"{escaped(e.native)}, tick {e.tick}, lot {e.lot}, {escaped(e.status) or 'listed'}",
 }
 

@@ -79,7 +79,7 @@ def test_a_book_is_told_when_its_best_prices_change():
 def test_nothing_a_venue_says_reaches_the_terminal_raw(kind):
     evil = {f: EVIL for f in kind.__struct_fields__ if kind.__annotations__.get(f) is str}
     numbers = {f: 1 for f in kind.__struct_fields__ if kind.__annotations__.get(f) is int}
-    more = {"cause": "sequence"} if kind is ev.Gap else {}
+    more = {ev.Gap: {"cause": "sequence"}, ev.Audit: {"verdict": "differs"}}.get(kind, {})
     told = text(kind(**({"venue": EVIL, "symbol": EVIL} | evil | numbers | more)))
     assert told.isascii()
     assert told.isprintable()
