@@ -184,7 +184,6 @@ LEVEL = (Column("part", pa.uint32()), Column("side", WORD), Column("price", None
 
 
 @cache
-@cache
 def _version() -> str:
     return version("marketfeed")  # reads files
 

@@ -8,7 +8,7 @@ Files are read one after another and in pieces: no more is held than where they 
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 from ..errors import MissingExtra, RecordingError
@@ -50,21 +50,29 @@ class Merge:
 
     def write(self, sink: Any) -> int:
         """Write the merged file; how many rows it has."""
-        options = writer_options(self._schema)
+        groups = self._groups()
+        first = next(groups, self._schema.empty_table())
+        options = writer_options(first)
         if self._sorted:
             options["sorting_columns"] = pq.SortingColumn.from_ordering(self._schema, self._keys)
-        rows, held = 0, self._schema.empty_table()
+        rows = 0
         with pq.ParquetWriter(sink, self._schema, **options) as writer:
-            for table in self._rows():
+            for table in chain([first], groups):
                 rows += table.num_rows
-                held = pa.concat_tables([held, table])
-                whole = held.num_rows // ROW_GROUP * ROW_GROUP
-                if whole:
-                    writer.write_table(held.slice(0, whole), row_group_size=ROW_GROUP)
-                    held = held.slice(whole)
-            if held.num_rows:
-                writer.write_table(held, row_group_size=ROW_GROUP)
+                writer.write_table(table, row_group_size=ROW_GROUP)
         return rows
+
+    def _groups(self) -> Iterator[pa.Table]:
+        """All rows in order, in tables of whole row groups; the last may be shorter."""
+        held = self._schema.empty_table()
+        for table in self._rows():
+            held = pa.concat_tables([held, table])
+            whole = held.num_rows // ROW_GROUP * ROW_GROUP
+            if whole:
+                yield held.slice(0, whole)
+                held = held.slice(whole)
+        if held.num_rows:
+            yield held
 
     def _check(self, source: Source) -> None:
         with _opened(source) as file:

@@ -14,10 +14,11 @@ from typing import IO, Any
 from ..errors import MissingExtra, RecordingError
 from ..events import Head
 from ..text import escaped
-from ._columns import CHANNEL, COLUMNS, FIELDS, LEVEL, TIME, TYPES, Column, kind_in, schema, told
+from ._columns import CHANNEL, COLUMNS, EXACT, FIELDS, LEVEL, TIME, TYPES, Column, kind_in, schema, told
 
 try:
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 except ImportError:
     raise MissingExtra("a Parquet dataset", "parquet") from None
@@ -27,6 +28,11 @@ __all__ = ["ROW_GROUP", "order", "read_batches", "schema", "to_events", "to_tabl
 ROW_GROUP = 122_880
 """Rows a row group: DuckDB's own number, so that each of its threads takes one."""
 
+REPEATING = 0.15
+"""The share of different values up to which a dictionary of them is the smaller way to store prices and sizes."""
+
+_COUNTING = {pa.uint64(), pa.int64(), pa.uint32()}
+_NUMBERS = {pa.float64(), EXACT}
 _REFUSED = (ValueError, TypeError, OverflowError)
 """What Arrow raises for a value that is not for the column: too large, too fine, of another type, no Unicode."""
 
@@ -214,7 +220,7 @@ def write(table: pa.Table, sink: str | Path | IO[bytes]) -> None:
     A feed's own order is kept because it is not always that of `ts_recv`: what waited for a snapshot follows it.
     """
     keys = order(told(table.schema.metadata, "table")["channel"])
-    options = writer_options(table.schema)
+    options = writer_options(table.slice(0, ROW_GROUP))
     names = [name for name, _ in keys]
     if table.select(names).equals(table.select(names).sort_by(keys)):
         options["sorting_columns"] = pq.SortingColumn.from_ordering(table.schema, keys)
@@ -222,22 +228,29 @@ def write(table: pa.Table, sink: str | Path | IO[bytes]) -> None:
         writer.write_table(table, row_group_size=ROW_GROUP)
 
 
-def writer_options(made: pa.Schema) -> dict[str, Any]:
+def writer_options(sample: pa.Table) -> dict[str, Any]:
     """How we write Parquet, as arguments of `pyarrow.parquet.ParquetWriter`: what pyarrow, polars and DuckDB all read.
 
-    Times and sequence numbers are stored as differences. Of BYTE_STREAM_SPLIT on decimals, the smallest, polars and
-    DuckDB read nothing.
+    Counting numbers and times are stored as differences, prices and sizes as a dictionary where they repeat in
+    `sample`, the first rows of the file: where they do not, plain numbers are a third smaller, and quicker. Of
+    BYTE_STREAM_SPLIT on decimals, the smallest, polars and DuckDB read nothing.
     """
-    deltas = {f.name for f in made if f.type == TIME or f.type in {pa.uint64(), pa.int64()}}
+    made = sample.schema
+    deltas = {f.name for f in made if f.type == TIME or f.type in _COUNTING}
     texts = {f.name for f in made if f.type == pa.string()}
+    plain = {f.name for f in made if f.type in _NUMBERS and _rarely_repeats(sample[f.name])}
     return {
         "compression": "zstd",
-        "compression_level": 3,
+        "compression_level": 9,
         "version": "2.6",  # the first with nanoseconds
         "data_page_version": "1.0",
-        "use_dictionary": [f.name for f in made if f.name not in deltas | texts and f.type != pa.bool_()],
+        "use_dictionary": [f.name for f in made if f.name not in deltas | texts | plain and f.type != pa.bool_()],
         "column_encoding": dict.fromkeys(deltas, "DELTA_BINARY_PACKED") | dict.fromkeys(texts, "DELTA_BYTE_ARRAY"),
         "write_statistics": True,
         "write_page_index": True,
         "write_page_checksum": True,
     }
+
+
+def _rarely_repeats(values: pa.ChunkedArray) -> bool:
+    return bool(pc.count_distinct(values).as_py() > REPEATING * len(values))

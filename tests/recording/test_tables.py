@@ -272,6 +272,20 @@ def test_how_files_are_written() -> None:
     assert file.read(["ts_recv"])["ts_recv"][0].value == NS
 
 
+@pytest.mark.parametrize("exact", [False, True], ids=["float", "exact"])
+def test_numbers_that_repeat_are_a_dictionary_and_others_are_plain(exact: bool) -> None:
+    number = (lambda n: Decimal(n) / 8) if exact else (lambda n: n / 8)
+    levels = tuple((number(900 - n), number(n % 7 + 1)) for n in range(200))
+    head = {"venue": "kraken", "symbol": "BTC-USD", "ts_recv": NS, "seq_local": 1}
+    sink = pa.BufferOutputStream()
+    tables.write(tables.to_tables([ev.BookSnapshot(**head, epoch=1, seq=1, bids=levels, asks=())], exact)["book"], sink)
+    group = pq.ParquetFile(pa.BufferReader(sink.getvalue())).metadata.row_group(0)
+    columns = {group.column(i).path_in_schema: group.column(i).encodings for i in range(group.num_columns)}
+    assert "RLE_DICTIONARY" in columns["size"]
+    assert "RLE_DICTIONARY" not in columns["price"]
+    assert "DELTA_BINARY_PACKED" in columns["part"]
+
+
 @pytest.fixture(params=[False, True], ids=["float", "exact"])
 def trades_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     number: Any = Decimal if request.param else float
