@@ -143,7 +143,10 @@ class Recorder:
             if not left.events:
                 log.error("the disk is too slow: events are left out")
                 self._tell("lagged", detail="the disk is too slow", ts_from=events[0].ts_recv)
-            left.add(events)
+            words = [event for event in events if isinstance(event, RecorderStatus)]
+            if words:  # they say what is missing: kept, whatever is not
+                self._give(writer, words)
+            left.add([event for event in events if not isinstance(event, RecorderStatus)])
             return
         self._take_up()
         self._give(writer, events)
@@ -262,6 +265,8 @@ class _LeftOut:
 
     def add(self, events: list[Head]) -> None:
         """Some more."""
+        if not events:
+            return
         self.events += len(events)
         self.since = self.since or events[0].ts_recv
         self.until = max(self.until, *(event.ts_recv for event in events))
