@@ -1,8 +1,9 @@
-"""The coverage of a recording as SVG, which browsers and documents show."""
+"""The coverage of a recording as SVG, which browsers and documents show, and as PNG."""
 
 from html import escape
 from itertools import groupby
 
+from ..errors import MissingExtra
 from ..recording.overview import Overview
 from ..text import escaped
 from ._figures import length, moment
@@ -44,6 +45,15 @@ def drawing(found: Overview) -> str:
         "<style>text { font: 12px ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace; }</style>\n"
         '<rect width="100%" height="100%" fill="#ffffff"/>\n' + "\n".join(parts) + "\n</svg>\n"
     )
+
+
+def png(drawn: str) -> bytes:
+    """A drawing as PNG, at twice its size. Raises MissingExtra where resvg-py is not installed."""
+    try:
+        import resvg_py  # noqa: PLC0415 # an extra
+    except ImportError:
+        raise MissingExtra("a PNG picture", "png") from None
+    return bytes(resvg_py.svg_to_bytes(svg_string=drawn, zoom=2))
 
 
 def _axis(found: Overview, count: int, cell: int, y: int) -> list[str]:

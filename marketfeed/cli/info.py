@@ -10,9 +10,11 @@ from . import _exit
 @click.option("--cells", type=click.IntRange(2, 10_000), metavar="N", help="Cells of the coverage, at most.")
 @click.option("--svg", type=click.Path(dir_okay=False, writable=True), metavar="FILE",
               help="Draw the coverage into this file, over what is there.")  # fmt: skip
+@click.option("--png", type=click.Path(dir_okay=False, writable=True), metavar="FILE",
+              help="The same as PNG. Needs resvg-py: pip install 'marketfeed[png]'.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="All of it as one JSON object.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
-def command(path: str, cells: int | None, svg: str | None, as_json: bool, quiet: bool) -> int:
+def command(path: str, cells: int | None, svg: str | None, png: str | None, as_json: bool, quiet: bool) -> int:
     """Show what the recording in the folder PATH holds: streams, rows, size and time, what is missing, and a picture.
 
     Each line of the picture is a stream, each cell of it a length of time: data came (#), data came and something is
@@ -24,7 +26,7 @@ def command(path: str, cells: int | None, svg: str | None, as_json: bool, quiet:
     \b
     Examples:
       marketfeed info data
-      marketfeed info data --svg coverage.svg
+      marketfeed info data --svg coverage.svg --png coverage.png
       marketfeed info data --json | jq .missing
     """
     import sys  # noqa: PLC0415 # with the heavy ones
@@ -39,25 +41,27 @@ def command(path: str, cells: int | None, svg: str | None, as_json: bool, quiet:
     from ._watch import columns  # noqa: PLC0415 # heavy
 
     width = columns()
+    drawn_to = [name for name in (svg, png) if name]
     progress = Progress(shown=not quiet and sys.stderr.isatty())
     try:
         found = overview(
             path,
-            cells=cells or (_info_svg.CELLS if svg else _info_text.cells(width)),
+            cells=cells or (_info_svg.CELLS if drawn_to else _info_text.cells(width)),
             tell=lambda done, files: progress.look(f"reading file {done + 1:,} of {files:,}"),
         )
     finally:
         progress.clear()
-    if svg:
+    drawn = _info_svg.drawing(found) if drawn_to else ""
+    for name in drawn_to:
         try:
-            Path(svg).write_text(_info_svg.drawing(found), encoding="utf-8")
+            Path(name).write_bytes(_info_svg.png(drawn) if name == png else drawn.encode())
         except OSError as exc:
-            raise _exit.Failed(_exit.ERROR, f"{svg}: cannot be written: {exc.strerror}") from exc
+            raise _exit.Failed(_exit.ERROR, f"{name}: cannot be written: {exc.strerror}") from exc
     if as_json:
         click.echo(msgspec.json.encode(found))
         return _exit.OK
-    for line in _info_text.text(found, width, picture=not svg, colour=_colour.wanted(sys.stdout)):
+    for line in _info_text.text(found, width, picture=not drawn_to, colour=_colour.wanted(sys.stdout)):
         click.echo(line, color=True)
-    if svg:
-        click.echo(f"\nthe coverage is drawn in {escaped(svg)}")
+    if drawn_to:
+        click.echo(f"\nthe coverage is drawn in {escaped(' and '.join(drawn_to), 400)}")
     return _exit.OK

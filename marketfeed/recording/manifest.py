@@ -6,6 +6,7 @@ import msgspec
 
 from ..errors import RecordingError
 from ..events import Gap, Head, Lagged, RecorderStatus
+from ..text import escaped
 from .disk import Disk
 
 FORMAT = 1
@@ -75,7 +76,11 @@ def every_manifest(disk: Disk, root: Path) -> list[Manifest]:
         return []
     for name in names:
         try:
-            found.append(msgspec.json.decode(disk.read(str(folder / name)), type=Manifest))
+            manifest = msgspec.json.decode(disk.read(str(folder / name)), type=Manifest)
         except (ValueError, OSError) as exc:
             raise RecordingError(f"{folder / name} is no manifest: {exc}") from exc
+        if manifest.format > FORMAT:
+            later = f"format {manifest.format} of marketfeed {escaped(manifest.version, 40)}"
+            raise RecordingError(f"{folder / name} has {later}; this version reads formats up to {FORMAT}")
+        found.append(manifest)
     return found

@@ -143,7 +143,7 @@ class Recorder:
             if not left.events:
                 log.error("the disk is too slow: events are left out")
                 self._tell("lagged", detail="the disk is too slow", ts_from=events[0].ts_recv)
-            words = [event for event in events if isinstance(event, RecorderStatus)]
+            words: list[Head] = [event for event in events if isinstance(event, RecorderStatus)]
             if words:  # they say what is missing: kept, whatever is not
                 self._give(writer, words)
             left.add([event for event in events if not isinstance(event, RecorderStatus)])

@@ -1,5 +1,7 @@
 import json
 import re
+import struct
+import sys
 from xml.etree import ElementTree
 
 import pytest
@@ -31,11 +33,12 @@ def test_what_is_printed_into_a_pipe(data):
     assert result.stderr == ""
     size = r"\d+\.\d kB"
     text = re.sub(rf" +{size}", " SIZE", re.sub(rf"\({size}\)", "(SIZE)", result.stdout))
+    text = re.sub("rows +size ", "rows size ", text)
     assert text.replace("marketfeed 0.1.0", "marketfeed V").splitlines()[1:] == [
         "2026-04-07 00:00:00 to 2026-04-07 00:00:12 UTC (12 s)",
         "13 rows in 4 files (SIZE)",
         "",
-        "venue     channel  rows    size  missing  first     last      symbols",
+        "venue     channel  rows size  missing  first     last      symbols",
         "kraken    life        1 SIZE           00:00:05  00:00:05  BTC-USD",
         "kraken    ticker      2 SIZE        1  00:00:01  00:00:05  BTC-USD",
         "kraken    trades      7 SIZE           00:00:00  00:00:12  BTC-USD ETH-USD",
@@ -135,6 +138,26 @@ def test_a_picture_as_svg(data, tmp_path):
     widths = [sum(int(rect["width"]) for rect in rects if rect["y"] == y) for y in rows]
     assert len(set(widths)) == 1
     assert widths[0] % len(found["streams"][0]["cells"]) == 0
+
+
+def test_the_same_picture_as_png(data, tmp_path):
+    pytest.importorskip("resvg_py")
+    svg, png = tmp_path / "coverage.svg", tmp_path / "coverage.png"
+    result = call("info", str(data), "--svg", str(svg), "--png", str(png))
+    assert f"the coverage is drawn in {svg} and {png}" in result.stdout
+    head = png.read_bytes()[:24]
+    assert head.startswith(b"\x89PNG")
+    drawn = ElementTree.parse(svg).getroot()
+    size = tuple(int(drawn.attrib[name]) * 2 for name in ("width", "height"))
+    assert struct.unpack(">II", head[16:]) == size
+
+
+def test_without_its_extra_a_png_says_what_to_install(data, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    result = call("info", str(data), "--png", str(tmp_path / "coverage.png"))
+    assert result.exit_code == _exit.USAGE
+    assert "marketfeed[png]" in result.stderr
+    assert not (tmp_path / "coverage.png").exists()
 
 
 def test_a_picture_that_cannot_be_written(data, tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from marketfeed import events as ev
@@ -19,6 +20,7 @@ pytest.importorskip("pyarrow")
 import pyarrow.parquet as pq  # may be missing
 
 from marketfeed.recording.journal import SUFFIX, Journal, read_segment, recover  # needs pyarrow
+from marketfeed.recording.manifest import FORMAT, Manifest
 from marketfeed.recording.payload import pack, unpack
 from marketfeed.recording.seal import JOURNAL, MANIFESTS, PART, Sealer, manifests
 from marketfeed.recording.tables import to_events
@@ -324,3 +326,13 @@ def test_frames_and_manifests_that_are_none_are_refused() -> None:
     handle.write(b"{")
     with pytest.raises(RecordingError, match=r"1\.json is no manifest"):
         sealer(folder.disk).finish()
+
+
+def test_R10_a_manifest_of_a_later_format_is_refused() -> None:
+    folder = Folder()
+    kind = {"exact": False, "simulated": False}
+    made = Manifest(version="9.0", first=1, last=1, **kind, events=0, files=[], gaps=[], holes=[], cuts=[])
+    handle = folder.disk.create(f"{ROOT}/{MANIFESTS}/1.json")
+    handle.write(msgspec.json.encode(msgspec.structs.replace(made, format=FORMAT + 1)))
+    with pytest.raises(RecordingError, match=r"1\.json has format 2 of marketfeed 9\.0; this version reads .* up to 1"):
+        manifests(folder.disk, ROOT)
