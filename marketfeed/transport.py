@@ -17,6 +17,9 @@ from .errors import ConfigError, MissingExtra, nearest
 ENTRY_POINTS = "marketfeed.transports"
 """Group of entry points that name further transports: each a class or function that makes one."""
 
+GIVEN_UP = 1006
+"""The code of a close that nobody is asked to answer: the link is believed dead."""
+
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 SLICE = 64
@@ -63,7 +66,8 @@ class Link(Protocol):
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Start closing: no `on_frames` or `on_pong` after this, and `on_closed` within two seconds and a bit.
 
-        `code` is one that may be sent (1000, 1001 and so on, 3000 to 4999), else ValueError.
+        `code` is one that may be sent (1000, 1001 and so on, 3000 to 4999), else ValueError; or `GIVEN_UP`, with which
+        nothing is sent and `on_closed` follows at once.
         """
 
     async def wait_closed(self) -> None:

@@ -2,47 +2,28 @@
 
 import asyncio
 import functools
-import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from marketfeed import testing
 from marketfeed.driver import Driver
 from marketfeed.rest import FakeRest, Reply
+from marketfeed.testing.loop import SECOND, UNIX_S
 from marketfeed.transport import Link, LinkListener
 from marketfeed.transports.fake import FakeLink, FakeTransport
 from marketfeed.venues._spec import Request
 
-SECOND = 1_000_000_000
-UNIX = 1_790_000_000 * SECOND
+LoopClock = testing.LoopClock
+UNIX = UNIX_S * SECOND
 
 
-class _Jump(selectors.SelectSelector):
-    """Where the loop would sleep, its clock moves on instead."""
-
-    loop: "VirtualLoop"
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        ready = super().select(0)
-        if not ready:
-            if timeout is None:
-                raise RuntimeError("deadlock: nothing is due and nobody is left to do anything")
-            self.loop.now += timeout
-        return ready
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop in which a sleep of a day takes no time. `turns` counts its iterations."""
+class VirtualLoop(testing.VirtualLoop):
+    """The one that users have, and what our own tests ask of it. `turns` counts its iterations."""
 
     def __init__(self) -> None:
-        selector = _Jump()
-        selector.loop = self
-        self.now = 1_000.0
         self.turns = 0
         self.at_turn: dict[int, Callable[[], None]] = {}
-        super().__init__(selector)
-
-    def time(self) -> float:
-        return self.now
+        super().__init__()
 
     def _run_once(self) -> None:
         self.turns += 1
@@ -54,18 +35,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Timers of drivers that are still to fire."""
         handles: list[asyncio.TimerHandle] = [h for h in self._scheduled if not h.cancelled()]  # type: ignore[attr-defined]
         return [h for h in handles if isinstance(getattr(h._callback, "__self__", None), Driver)]  # type: ignore[attr-defined]
-
-
-class LoopClock:
-    """The running loop's time as a clock. `skew_ns` moves the wall clock alone."""
-
-    skew_ns = 0
-
-    def unix_ns(self) -> int:
-        return UNIX + self.mono_ns() + self.skew_ns
-
-    def mono_ns(self) -> int:
-        return round(asyncio.get_running_loop().time() * SECOND)
 
 
 def now_s() -> float:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 from ..text import escaped
-from ..transport import SLICE, LinkListener
+from ..transport import GIVEN_UP, SLICE, LinkListener
 
 CLOSE_S = 2.0
 """How long a venue may take to answer our close, or to let go of TCP; then the connection is aborted."""
@@ -68,6 +68,12 @@ class Inlet:
     def ask(self, code: int, reason: str) -> None:
         """We are closing; it counts as done once the venue answers."""
         self.asked = (code, escaped(reason) or "closed by us")
+        self.shut()
+        self._held.clear()
+
+    def give_up(self, reason: str) -> None:
+        """The link is believed dead."""
+        self.settle(GIVEN_UP, escaped(reason) or "given up")
         self.shut()
         self._held.clear()
 

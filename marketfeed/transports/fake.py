@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..clock import Clock
-from ..transport import NO_HEADERS, Link, LinkListener, check_url
+from ..transport import GIVEN_UP, NO_HEADERS, Link, LinkListener, check_url
 
 
 class FakeLink:
@@ -37,7 +37,7 @@ class FakeLink:
         """Record the close; `on_closed` follows soon where `answers_close` is set."""
         if self.closing is None and self.closed is None:
             self.closing = (code, reason)
-            if self.answers_close:
+            if self.answers_close or code == GIVEN_UP:
                 asyncio.get_running_loop().call_soon(self.drop, code, reason)
 
     async def wait_closed(self) -> None:

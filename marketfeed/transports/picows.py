@@ -27,7 +27,7 @@ from python_socks import ProxyError
 from ..clock import Clock
 from ..errors import ConfigError, TransportError
 from ..text import escaped
-from ..transport import NO_HEADERS, Link, LinkListener, user_agent
+from ..transport import GIVEN_UP, NO_HEADERS, Link, LinkListener, user_agent
 from ._dial import dial, route
 from ._failures import culprit, failed, refused_head
 from ._inlet import CLOSE_S, MAX_UNREAD_PONGS, Inlet, check_code, raised
@@ -123,6 +123,10 @@ class PicowsLink(WSListener):
         self._transport.send_ping()
 
     def close(self, code: int = 1000, reason: str = "") -> None:  # noqa: D102
+        if code == GIVEN_UP:
+            self.inlet.give_up(reason)
+            self._transport.disconnect(False)
+            return
         reason = check_code(code, reason)
         if self.inlet.asked is not None or self._transport.is_disconnected:
             return

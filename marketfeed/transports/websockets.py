@@ -19,7 +19,7 @@ from websockets.protocol import CLOSING, OPEN, Event
 from ..clock import Clock
 from ..errors import ConfigError, TransportError
 from ..text import escaped
-from ..transport import NO_HEADERS, Link, LinkListener, user_agent
+from ..transport import GIVEN_UP, NO_HEADERS, Link, LinkListener, user_agent
 from ._dial import dial, route
 from ._failures import culprit, failed, refused, retry_after_s
 from ._inlet import CLOSE_S, MAX_UNREAD_PONGS, Inlet, check_code, raised
@@ -105,7 +105,11 @@ class WebsocketsLink:
             connection.send_data()
 
     def close(self, code: int = 1000, reason: str = "") -> None:  # noqa: D102
-        self._connection.ask(code, check_code(code, reason))
+        if code == GIVEN_UP:
+            self._connection.inlet.give_up(reason)
+            self._connection.transport.abort()
+        else:
+            self._connection.ask(code, check_code(code, reason))
 
     async def wait_closed(self) -> None:  # noqa: D102
         await asyncio.shield(self._connection.inlet.done)
