@@ -19,6 +19,8 @@ PING_S = 20.0
 PONG_S = 60.0
 DAY_S = 86_400.0
 PARTIAL = ("5", "10", "20")
+MUTED_AS = {"trade": "trades", "depth": "book", "bookTicker": "ticker"}
+"""What kinds of streams are called where one is muted."""
 
 
 class Binance(Dialect):
@@ -159,6 +161,8 @@ class BinanceConversation(Conversation):
         for stream, (kind, market) in self._live.items():
             if market is not step.market:
                 continue
+            if self.mutes(MUTED_AS.get(kind, kind), market):
+                continue
             match kind:
                 case "trade":
                     out += [self._data(stream, self._trade(market, one, now)) for one in step.trades]
@@ -183,6 +187,8 @@ class BinanceConversation(Conversation):
             self._pinged = now.mono
             out.append(Ping())
         for stream, (kind, market) in self._live.items():
+            if self.mutes(MUTED_AS.get(kind, kind), market):
+                continue
             if kind == "depth":
                 out += self._flush(stream, now, step=False)
             elif kind in ("ticker", "partial"):
@@ -225,6 +231,7 @@ class BinanceConversation(Conversation):
         every_s, steps = (0.1, 1) if speed == "100ms" else (1.0, 10)
         if speed not in ("", "100ms") or (speed and not kind.startswith("depth")):
             return
+        self.unmute(MUTED_AS.get(kind, kind), market)
         batch = Batch(every_s, steps if self._venue.by_hand else None)
         if kind == "depth":
             self._diffs[stream] = Diff(market, batch)

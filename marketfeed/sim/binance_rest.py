@@ -1,4 +1,7 @@
-"""Binance's REST interface: exchangeInfo and depth, with weights. Source: binance-spot-api-docs, rest-api.md."""
+"""Binance's REST interface: exchangeInfo, depth and old trades, with weights.
+
+Source: binance-spot-api-docs, rest-api.md.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from .wire import Limit, Now, Reply, fixed, json_reply
 WEIGHT = 6_000
 WEIGHTS = ((100, 5), (500, 25), (1_000, 50), (5_000, 250))
 """Weight of a depth request by its limit."""
+OTHERS = {"/api/v3/exchangeInfo": 20, "/api/v3/historicalTrades": 25}
+"""Weights of the others that have more than 1."""
 INVALID_SYMBOL = {"code": -1121, "msg": "Invalid symbol."}
 
 
@@ -29,7 +34,7 @@ class BinanceRest:
         """One request; every reply says in a header what weight is used up."""
         depth = path == "/api/v3/depth"
         limit = int(query["limit"]) if query.get("limit", "").isdecimal() else 100
-        weight = next((w for top, w in WEIGHTS if limit <= top), 250) if depth else 20 if "exchangeInfo" in path else 1
+        weight = next((w for top, w in WEIGHTS if limit <= top), 250) if depth else OTHERS.get(path, 1)
         allowed = self._weight.take(now.mono, weight)
         header = {"X-MBX-USED-WEIGHT-1M": f"{self._weight.used:.0f}"}
         if not allowed:
@@ -45,7 +50,29 @@ class BinanceRest:
                 return self._info(query, now, header)
             case "/api/v3/depth":
                 return self._depth(query.get("symbol", ""), max(1, min(limit, 5_000)), now, header)
+            case "/api/v3/historicalTrades":
+                return self._trades(query, max(1, min(limit, 1_000)), header)
         return json_reply({"code": -1000, "msg": "Not found."}, 404, header)
+
+    def _trades(self, query: Mapping[str, str], limit: int, header: dict[str, str]) -> Reply:
+        """Trades from an id on, oldest first; the newest ones where none is named."""
+        market = self._markets.get(query.get("symbol", ""))
+        if market is None:
+            return json_reply(INVALID_SYMBOL, 400, header)
+        one, start = market.instrument, query.get("fromId", "")
+        found = [report for report in market.past if not start.isdecimal() or report.id >= int(start)]
+        rows = [
+            {
+                "id": report.id,
+                "price": fixed(report.fill.price, one.tick, 8),
+                "qty": fixed(report.fill.size, one.lot, 8),
+                "time": report.at // 10**6,
+                "isBuyerMaker": report.fill.taker == "ask",
+                "isBestMatch": True,
+            }
+            for report in (found[:limit] if start else found[-limit:])
+        ]
+        return json_reply(rows, headers=header)
 
     def _info(self, query: Mapping[str, str], now: Now, header: dict[str, str]) -> Reply:
         wanted = list(self._markets)

@@ -88,12 +88,13 @@ class CoinbaseConversation(Conversation):
         """Level changes at once, trades in batches, a ticker where there was a match."""
         name = step.market.instrument.symbol
         out: list[Out] = []
-        if name in self._products("level2") and name not in {late[1] for late in self._late} and step.changes:
+        market, waits = step.market, name in {late[1] for late in self._late}
+        if name in self._products("level2") and not waits and step.changes and not self.mutes("book", market):
             out.append(self._frame("l2_data", _level2(step), step.at))
-        if name in self._products("market_trades"):
+        if name in self._products("market_trades") and not self.mutes("trades", market):
             self._prints.setdefault(name, []).extend(step.trades)
             out += self._flush(name, now, step=True)
-        if name in self._products("ticker") and step.trades:
+        if name in self._products("ticker") and step.trades and not self.mutes("ticker", market):
             out.append(self._frame("ticker", _ticker("update", step.market), step.at))
         return out
 
@@ -123,6 +124,8 @@ class CoinbaseConversation(Conversation):
         held += [product for product in wanted if product not in held]
         new = [name for name in self._products(channel) if name not in old]
         out: list[Out] = []
+        for name in new:
+            self.unmute({"level2": "book", "market_trades": "trades"}.get(channel, channel), self._venue.markets[name])
         if channel == "market_trades":
             for name in new:
                 self._batches[name] = Batch(0.25, 1 if self._venue.by_hand else None)

@@ -1,4 +1,4 @@
-"""Coinbase's public REST interface: products and product_book. Source: docs.cdp.coinbase.com, REST."""
+"""Coinbase's public REST interface: products, their trades, and product_book. Source: docs.cdp.coinbase.com, REST."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .wire import Limit, Now, Reply, json_reply, rfc3339, too_many
 
 REQUESTS = (10, 1.0)
 ROOT = "/api/v3/brokerage/market/"
+PAGE = ("start", "end", "limit")
 
 
 class CoinbaseRest:
@@ -27,6 +28,8 @@ class CoinbaseRest:
             self._troubles.breach("requests")
             return too_many(1, {"error": "RESOURCE_EXHAUSTED", "message": "rate limit exceeded"})
         what, _, product = path.removeprefix(ROOT).partition("/")
+        if what == "products" and product.endswith("/ticker"):
+            return self._trades(product.removesuffix("/ticker"), query)
         if what == "products":
             return self._product(product) if product else self._list(query)
         if what == "product_book":
@@ -50,11 +53,34 @@ class CoinbaseRest:
         others = [m.instrument.symbol for m in self._markets.values() if m.instrument.alias == one.symbol]
         return product(one, others)
 
+    def _trades(self, name: str, query: Mapping[str, str]) -> Reply:
+        """Trades, newest first; `start` and `end` are Unix seconds, and both count."""
+        market = self._market(name)
+        if market is None:
+            return json_reply({"error": "NOT_FOUND", "message": f"product {name} not found"}, 404)
+        start, end, limit = (int(query[key]) if query.get(key, "").isdecimal() else 0 for key in PAGE)
+        one = market.instrument
+        found = [p for p in market.past if start * 10**9 <= p.at and (not end or p.at < (end + 1) * 10**9)]
+        rows = [
+            {
+                "trade_id": f"{report.id}",
+                "product_id": one.symbol,
+                "price": f"{one.price(report.fill.price):f}",
+                "size": f"{one.size(report.fill.size):f}",
+                "time": rfc3339(report.at, 6),
+                "side": "SELL" if report.fill.taker == "bid" else "BUY",
+            }
+            for report in reversed(found[-(limit or 100) :])
+        ]
+        return json_reply({"trades": rows})
+
+    def _market(self, name: str) -> Market | None:
+        market = self._markets.get(name)
+        return self._markets[market.instrument.alias] if market and market.instrument.alias else market
+
     def _book(self, query: Mapping[str, str], now: Now) -> Reply:
         name = query.get("product_id", "")
-        market = self._markets.get(name)
-        if market is not None and market.instrument.alias:
-            market = self._markets[market.instrument.alias]
+        market = self._market(name)
         if market is None:
             return json_reply({"error": "NOT_FOUND", "message": f"product {name} not found"}, 404)
         one = market.instrument

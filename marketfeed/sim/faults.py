@@ -2,7 +2,9 @@
 
     drop=0.1%,dup=0.1%,reorder=0.05%,corrupt=0.1%,checksum=0.1%,cut=0.01%   a chance per data frame
     stall@30s,cut@45s                                                      once, so long after the start
+    mute=book@30s,close=1012@40s,frame=utf8@50s,shutdown@60s,pings@70s     the same
     late_snapshot=2s,no_snapshot=3,refuse=ETH-USD,http429=3,retry_after=2   conduct of the venue
+    handshake=503x3                                                         so many are answered so
     mempool:lag=3,bitcoind:down@30s,bitcoind:well@60s    conduct of a source of the chain: see `conduct`
 
 A dropped frame has used its sequence number: that is what makes the hole.
@@ -13,6 +15,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
@@ -20,15 +23,29 @@ import msgspec
 
 from marketfeed.errors import ConfigError
 
+from .bad_frames import BAD_FRAMES
 from .conduct import Deed
 
 RATES = ("drop", "dup", "reorder", "corrupt", "checksum", "cut")
 """Kinds that happen by chance to a data frame; each can also happen once, by script."""
-ONCE = (*RATES, "stall")
+MUTED = ("book", "trades", "ticker")
+WHAT: dict[str, Callable[[str], bool]] = {
+    "mute": lambda what: what in MUTED,
+    "close": lambda what: what.isdecimal() and len(what) == 4 and 1000 <= int(what) <= 4999,
+    "frame": lambda what: what in BAD_FRAMES,
+}
+"""Kinds that say what: `kind=what@seconds`, and the `where` of `inject`."""
+ONCE = (*RATES, "stall", "shutdown", "pings", *WHAT)
 """Kinds that `name@seconds` and `inject` know."""
 COUNTS = ("no_snapshot", "http429")
 SECONDS = ("late_snapshot", "retry_after")
-KNOWN = (*ONCE, *SECONDS, *COUNTS, "refuse")
+KNOWN = (*ONCE, *SECONDS, *COUNTS, "refuse", "handshake")
+PINGS = 500
+"""How many a flood of pings has."""
+NOTICE_S = 10.0
+"""From the notice of a shutdown to the end of its connections."""
+EARLY_S = 0.25
+"""A request so soon after a refusal was on its way before it."""
 
 
 class Scripted(NamedTuple):
@@ -36,6 +53,7 @@ class Scripted(NamedTuple):
 
     kind: str
     after_s: float
+    what: str = ""
 
 
 class Faults(msgspec.Struct, frozen=True):
@@ -62,6 +80,8 @@ class Faults(msgspec.Struct, frozen=True):
     """How many REST requests are answered 429."""
     retry_after: float = 1.0
     """Seconds that those replies ask for."""
+    handshake: tuple[int, int] = (0, 0)
+    """A status, and how many handshakes are answered with it; 403, 418 and 429 with a Retry-After."""
     conduct: tuple[Deed, ...] = ()
     """How sources of the chain misbehave, and when."""
 
@@ -80,12 +100,19 @@ class Faults(msgspec.Struct, frozen=True):
             name, value = name.strip(), value.strip()
             if name not in KNOWN:
                 raise ConfigError(f"fault {part!r}: no kind is called {name!r}; there are {', '.join(KNOWN)}")
-            if sign == "@":
+            if name in WHAT:
+                what, _, at = value.partition("@")
+                if sign != "=" or not WHAT[name](what):
+                    raise ConfigError(f"fault {part!r}: write mute=book@30s, close=1012@30s, frame=utf8@30s")
+                script.append(Scripted(name, _seconds(part, at), what))
+            elif sign == "@":
                 if name not in ONCE:
                     raise ConfigError(f"fault {part!r}: only {', '.join(ONCE)} happen at a time")
                 script.append(Scripted(name, _seconds(part, value)))
             elif name == "refuse":
                 refuse.append(_symbol(part, value))
+            elif name == "handshake":
+                values[name] = _handshake(part, value)
             else:
                 values[name] = _value(part, name, value)
         return cls(script=tuple(script), refuse=tuple(refuse), conduct=tuple(conduct), **values)  # type: ignore[arg-type]
@@ -103,8 +130,8 @@ def _value(part: str, name: str, value: str) -> float | int:
         return int(value)
     if name in SECONDS:
         return _seconds(part, value)
-    if name == "stall":
-        raise ConfigError(f"fault {part!r}: a stall happens at a time: stall@30s")
+    if name in ("stall", "shutdown", "pings"):
+        raise ConfigError(f"fault {part!r}: it happens at a time: {name}@30s")
     share = _number(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
     if not 0 <= share <= 1:
         raise ConfigError(f"fault {part!r}: {name} takes a chance from 0% to 100%, such as {name}=0.1%")
@@ -116,6 +143,13 @@ def _seconds(part: str, value: str) -> float:
     if not 0 <= seconds < 1e9:
         raise ConfigError(f"fault {part!r}: {value!r} is not a time in seconds, such as 2s")
     return seconds
+
+
+def _handshake(part: str, value: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([345][0-9][0-9])x([0-9]{1,6})", value)
+    if found is None:
+        raise ConfigError(f"fault {part!r}: handshake takes a status and how often, such as handshake=503x3")
+    return int(found[1]), int(found[2])
 
 
 def _symbol(part: str, value: str) -> str:
@@ -139,6 +173,8 @@ class Troubles:
         self._breaches = breaches
         self._no_snapshot = faults.no_snapshot
         self._http429 = faults.http429
+        self._handshake, self._turned_away = faults.handshake
+        self._refused_at = self._shut_until = 0.0
 
     def refuses(self, symbol: str) -> bool:
         """Whether a subscription to this canonical symbol is refused."""
@@ -163,6 +199,28 @@ class Troubles:
             return False
         self._http429 -= 1
         return self._count("http429")
+
+    def turn_away(self, status: int, count: int) -> None:
+        """Answer so many handshakes with this status, from now on."""
+        self._handshake, self._turned_away = status, count
+
+    def turned_away(self) -> int:
+        """The status that the handshake in hand is answered with; 0 where it is let in."""
+        if self._turned_away <= 0:
+            return 0
+        self._turned_away -= 1
+        self._count("handshake")
+        return self._handshake
+
+    def close_until(self, mono: float, seconds: float) -> None:
+        """A client was told at `mono` seconds to stay away for so long."""
+        self._refused_at = mono
+        self._shut_until = max(self._shut_until, mono + seconds)
+
+    def arrived(self, mono: float) -> None:
+        """A request or a handshake: too early where the client was told to stay away."""
+        if self._refused_at + EARLY_S < mono < self._shut_until:
+            self.breach("early")
 
     def breach(self, rule: str) -> None:
         """Note that a client has broken one of the venue's rules."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import cache
 
 import msgspec
 
@@ -54,6 +55,7 @@ class SimInstrument(msgspec.Struct, frozen=True):
         return self.lot * lots
 
 
+@cache
 def digits(step: Decimal) -> int:
     """Digits after the point that a step such as 0.01 needs."""
     exponent = step.as_tuple().exponent

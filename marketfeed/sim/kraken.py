@@ -35,12 +35,13 @@ class Kraken(Dialect):
         return KrakenConversation(self)
 
     def rest(self, method: str, path: str, query: Mapping[str, str], now: Now) -> Reply:
-        """`/0/public/{Time,SystemStatus,AssetPairs}`: errors come with status 200, in `error`."""
+        """`/0/public/{Time,SystemStatus,AssetPairs,Depth,Trades}`: errors come with status 200, in `error`."""
         return self._rest.reply(path, query, now)
 
     @cached_property
     def _rest(self) -> KrakenRest:
-        return KrakenRest({name: market.instrument for name, market in self.markets.items()}, self.troubles)
+        instruments = {name: market.instrument for name, market in self.markets.items()}
+        return KrakenRest(instruments, self.troubles, self.markets)
 
 
 class Book(NamedTuple):
@@ -106,14 +107,16 @@ class KrakenConversation(Conversation):
         """Book, trade and ticker updates of one market step."""
         symbol = wire_name(step.market.instrument)
         out: list[Out] = []
-        if symbol in self._books and symbol not in {name for _, name in self._late}:
+        market = step.market
+        if symbol in self._books and symbol not in {name for _, name in self._late} and not self.mutes("book", market):
             out += self._book_update(step, symbol)
-        if symbol in self._trades and step.trades:
+        if symbol in self._trades and step.trades and not self.mutes("trades", market):
             out += self._data(
                 "trade", "update", [trade_row(symbol, step.market.instrument, one) for one in step.trades]
             )
         trigger = self._tickers.get(symbol)
-        if (trigger == "bbo" and step.bbo) or (trigger == "trades" and step.trades):
+        ticks = (trigger == "bbo" and step.bbo) or (trigger == "trades" and step.trades)
+        if ticks and not self.mutes("ticker", market):
             out += self._data("ticker", "update", [ticker_row(step.market, step.at)])
         if out:
             self._sent = now.mono
@@ -145,6 +148,7 @@ class KrakenConversation(Conversation):
         frames: list[Out] = []
         if symbol in {"book": self._books, "trade": self._trades, "ticker": self._tickers}.get(str(channel), ()):
             return "Already subscribed"
+        self.unmute("trades" if channel == "trade" else str(channel), market)
         match channel:
             case "book":
                 depth = params.get("depth", 10)

@@ -1,4 +1,4 @@
-"""Kraken's public REST interface: reference data alone. Source: docs.kraken.com, REST."""
+"""Kraken's public REST interface: reference data, books, trades. Source: docs.kraken.com, REST."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import orjson
 
 from .faults import Troubles
 from .instruments import SimInstrument
+from .market import Market, Print
 from .wire import Limit, Now, Reply, json_reply, rfc3339
 
 REQUESTS = (15, 15.0)
@@ -19,10 +20,13 @@ LETTERED = {"XBT": "XXBT", "XDG": "XXDG", "ETH": "XETH", "USD": "ZUSD", "EUR": "
 
 
 class KrakenRest:
-    """Answers from a fixed list of instruments, by canonical symbol."""
+    """Answers from a fixed list of instruments, by canonical symbol, and from their markets where it has them."""
 
-    def __init__(self, instruments: Mapping[str, SimInstrument], troubles: Troubles) -> None:
+    def __init__(
+        self, instruments: Mapping[str, SimInstrument], troubles: Troubles, markets: Mapping[str, Market] | None = None
+    ) -> None:
         self._troubles = troubles
+        self._markets = {asset_pair(one.instrument)[0]: one for one in (markets or {}).values()}
         self._pairs = [asset_pair(one) for one in instruments.values()]
         self._limit = Limit(*REQUESTS)
 
@@ -38,20 +42,51 @@ class KrakenRest:
                 return _result({"status": "online", "timestamp": rfc3339(now.unix, 6)[:19] + "Z"})
             case "AssetPairs":
                 return self._asset_pairs(query.get("pair"))
+            case "Depth" | "Trades" as what:
+                name, _ = self._pair(query.get("pair", "")) or ("", {})
+                if name not in self._markets:
+                    return _error("EQuery:Unknown asset pair")
+                one = self._depth if what == "Depth" else self._trades
+                return one(name, query)
         return _error("EGeneral:Unknown method")
 
+    def _pair(self, name: str) -> tuple[str, dict[str, object]] | None:
+        """By REST name, altname, either style of name with or without slash."""
+        spelled = name.strip().upper().replace("BTC", "XBT").replace("DOGE", "XDG").replace("/", "")
+        return next((p for p in self._pairs if spelled in (p[0], p[1]["altname"])), None)
+
     def _asset_pairs(self, wanted: str | None) -> Reply:
-        """All pairs, or those of `pair=`: REST name, altname, either style of name with or without slash."""
+        """All pairs, or those of `pair=`."""
         if wanted is None:
             return _result(dict(self._pairs))
         found = {}
         for name in wanted.split(","):
-            spelled = name.strip().upper().replace("BTC", "XBT").replace("DOGE", "XDG").replace("/", "")
-            pair = next((p for p in self._pairs if spelled in (p[0], p[1]["altname"])), None)
+            pair = self._pair(name)
             if pair is None:
                 return _error("EQuery:Unknown asset pair")
             found[pair[0]] = pair[1]
         return _result(found)
+
+    def _depth(self, name: str, query: Mapping[str, str]) -> Reply:
+        """The best levels of both sides, with the time of each in seconds."""
+        market = self._markets[name]
+        count = min(int(query["count"]), 500) if query.get("count", "").isdecimal() else 100
+        one = market.instrument
+        bids, asks = (
+            [[f"{one.price(p):f}", f"{one.size(q):f}", market.last_trade.at // 10**9] for p, q in side.top(count)]
+            for side in (market.bids, market.asks)
+        )
+        return _result({name: {"asks": asks, "bids": bids}})
+
+    def _trades(self, name: str, query: Mapping[str, str]) -> Reply:
+        """Trades after a time in nanoseconds, oldest first; the newest ones where none is named."""
+        market = self._markets[name]
+        since, count = (int(query[key]) if query.get(key, "").isdecimal() else None for key in ("since", "count"))
+        found = [report for report in market.past if since is None or report.at > since]
+        limit = min(count or 1_000, 1_000)
+        page = found[-limit:] if since is None else found[:limit]
+        rows = [_trade(market.instrument, report) for report in page]
+        return _result({name: rows, "last": f"{page[-1].at if page else since or 0}"})
 
 
 def asset_pair(one: SimInstrument) -> tuple[str, dict[str, object]]:
@@ -78,6 +113,12 @@ def asset_pair(one: SimInstrument) -> tuple[str, dict[str, object]]:
         "tick_size": f"{one.tick:f}",
         "status": "online",
     }
+
+
+def _trade(one: SimInstrument, report: Print) -> list[object]:
+    side = "b" if report.fill.taker == "bid" else "s"
+    price, size = f"{one.price(report.fill.price):f}", f"{one.size(report.fill.size):f}"
+    return [price, size, report.at / 10**9, side, "l", "", report.id]
 
 
 def _result(result: object) -> Reply:

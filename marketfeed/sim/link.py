@@ -24,6 +24,8 @@ class Link:
         self.conversation = conversation
         self.gremlin = gremlin
         self.closed = False
+        self.flood = 0
+        """Pings sent beside the conversation, and not answered yet."""
         self._ws = ws
         self._transport = transport
         self._outbox: deque[str | Ping | Hangup | bytes] = deque()
@@ -57,6 +59,16 @@ class Link:
                     return
                 for text in texts:
                     self._put(text)
+
+    def say(self, *items: Ping | Hangup) -> None:
+        """Queue what is no frame of a conversation."""
+        for item in items:
+            self.flood += isinstance(item, Ping)
+            self._put(item)
+
+    def throw(self, raw: bytes) -> None:
+        """Put bytes on the wire as they are, between two frames."""
+        self._transport.write(raw)
 
     def pong(self, payload: bytes) -> None:
         """Answer the client's protocol ping, also while the data is stalled."""

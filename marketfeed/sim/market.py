@@ -16,6 +16,8 @@ from .oracle import Oracle
 
 OPENING = 30
 """Steps traded before anybody looks, so that the first snapshot and the trades in it are lived in."""
+PAST = 20_000
+"""Trades that REST still knows."""
 
 
 class Print(NamedTuple):
@@ -52,6 +54,7 @@ class Market:
         self.engine = Engine()
         self.oracle = Oracle(instrument)
         self.recent: deque[Print] = deque(maxlen=50)
+        self.past: deque[Print] = deque(maxlen=PAST)
         self.update_id = 0
         self._resolution = resolution
         self._by_update_id = by_update_id
@@ -116,6 +119,7 @@ class Market:
         self._trade_id += 1
         report = Print(self._trade_id, fill, at)
         self.recent.append(report)
+        self.past.append(report)
         self.day.add(fill)
         return report
 

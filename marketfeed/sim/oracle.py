@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from decimal import Decimal
+from heapq import nlargest, nsmallest
 
 from .engine import LevelChange, Side
 from .instruments import SimInstrument
@@ -123,7 +124,9 @@ class Oracle:
     def ticks_at(self, key: int, depth: int | None = None) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """`levels_at` in whole ticks and lots."""
         bids, asks = self._at(self._find(key)[0])
-        return sorted(bids.items(), reverse=True)[:depth], sorted(asks.items())[:depth]
+        if depth is None:
+            return sorted(bids.items(), reverse=True), sorted(asks.items())
+        return nlargest(depth, bids.items()), nsmallest(depth, asks.items())
 
     def _find(self, key: int) -> tuple[int, int]:
         try:

@@ -10,12 +10,14 @@ from typing import Self
 
 from marketfeed.errors import ConfigError
 
+from .bad_frames import BAD_FRAMES
 from .binance import Binance
 from .coinbase import Coinbase
-from .faults import ONCE, Faults, Scripted
+from .faults import NOTICE_S, ONCE, PINGS, WHAT, Faults, Scripted
 from .kraken import Kraken
+from .link import Link
 from .server import Endpoint, VenueServer
-from .wire import Dialect, Now
+from .wire import Dialect, Hangup, Now, Ping
 
 DIALECTS: dict[str, type[Dialect]] = {one.NAME: one for one in (Kraken, Binance, Coinbase)}
 BEAT_S = 0.05
@@ -39,6 +41,7 @@ class Plant:
         self._servers: dict[str, VenueServer] = {}
         self._ports: Mapping[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._timers: list[asyncio.TimerHandle] = []
 
     def now(self) -> Now:
         """The time; `unix` never repeats, whatever the clock does."""
@@ -46,18 +49,44 @@ class Plant:
         return Now(self._last, asyncio.get_running_loop().time())
 
     def inject(self, venue: str, kind: str, where: str = "") -> None:
-        """Do one fault on every open connection of a venue: cut and stall now, others on the next data frame.
+        """Do one fault on every open connection of a venue: those of a data frame on the next one, all others now.
 
-        `where` is a text that the frame must contain, such as `"book"`. Raises `ConfigError` for an unknown kind.
+        `where` is a text that the frame must contain, such as `"book"`; of mute the channel, of close the code, of
+        frame its name in `BAD_FRAMES`. Raises `ConfigError` for what is unknown.
         """
         if kind not in ONCE:
             raise ConfigError(f"no fault is called {kind!r}; there are {', '.join(ONCE)}")
-        for link in list(self._server(venue).links):
-            if kind == "cut":
-                self.injected[kind] += 1
+        if kind in WHAT and not WHAT[kind](where):
+            raise ConfigError(f"the fault {kind!r} cannot be of {where!r}")
+        links = list(self._server(venue).links)
+        if kind == "shutdown":
+            self.announce_shutdown(venue)
+        for link in links:
+            self._strike(venue, link, kind, where)
+
+    def _strike(self, venue: str, link: Link, kind: str, where: str) -> None:
+        match kind:
+            case "cut":
                 link.abort()
-            else:
+            case "mute":
+                link.conversation.muted.update(f"{where}:{symbol}" for symbol in self._server(venue).dialect.markets)
+            case "close":
+                link.say(Hangup(int(where), "on purpose"))
+            case "frame":
+                link.throw(BAD_FRAMES[where])
+            case "pings":
+                link.say(*[Ping()] * PINGS)
+            case "shutdown":
+                end = Hangup(1001, "going away")
+                self._timers.append(asyncio.get_running_loop().call_later(NOTICE_S, link.say, end))
+            case _:
                 link.gremlin.arm(kind, where)
+                return
+        self.injected[kind] += 1
+
+    def turn_away(self, venue: str, status: int, count: int = 1) -> None:
+        """Answer the next handshakes at a venue with this status: 403, 418 and 429 with a Retry-After."""
+        self._server(venue).dialect.troubles.turn_away(status, count)
 
     def announce_shutdown(self, venue: str) -> None:
         """Tell every client that this server is about to go, where the venue has words for it (Binance)."""
@@ -84,6 +113,8 @@ class Plant:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        for timer in self._timers:
+            timer.cancel()
         await asyncio.gather(*(server.stop() for server in self._servers.values()))
 
     def _server(self, venue: str) -> VenueServer:
@@ -111,4 +142,4 @@ class Plant:
 
     def _happen(self, fault: Scripted) -> None:
         for venue in self._servers:
-            self.inject(venue, fault.kind)
+            self.inject(venue, fault.kind, fault.what)

@@ -17,6 +17,7 @@ from .wire import Dialect, Limit, Now, Reply, too_many
 HOST = "127.0.0.1"
 GOODBYE_S = 0.5
 """How long a close handshake may take before the socket is cut."""
+BANS = (403, 418, 429)
 CLIENT_FRAME = 1 << 16
 """Longest frame taken from a client."""
 
@@ -91,7 +92,9 @@ class VenueServer:
     async def answer(self, request: web.Request) -> Reply:
         """The REST answer; a hook for servers whose answers have to wait."""
         now = self.now()
+        self.dialect.troubles.arrived(now.mono)
         if self.dialect.troubles.is_busy():
+            self.dialect.troubles.close_until(now.mono, round(self._faults.retry_after))
             return too_many(
                 self._faults.retry_after,
                 {"code": -1003, "msg": "Too many requests.", "error": ["EAPI:Rate limit exceeded"]},
@@ -108,6 +111,9 @@ class VenueServer:
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         now = self.now()
+        self.dialect.troubles.arrived(now.mono)
+        if status := self.dialect.troubles.turned_away():
+            return _response(self._turned_away(status, now))
         if not self._connects.take(now.mono):
             self.dialect.troubles.breach("connects")
             return _response(too_many(self.dialect.CONNECTS[1], {"msg": "too many connections"}))
@@ -135,6 +141,12 @@ class VenueServer:
             await asyncio.gather(*tasks, return_exceptions=True)
         return ws
 
+    def _turned_away(self, status: int, now: Now) -> Reply:
+        if status not in BANS:
+            return Reply(status, b"")
+        self.dialect.troubles.close_until(now.mono, round(self._faults.retry_after))
+        return too_many(self._faults.retry_after, {"msg": "stay away"}, status)
+
     async def _read(self, ws: web.WebSocketResponse, link: Link) -> None:
         """Give the client's frames to the conversation until the link ends."""
         async for message in ws:
@@ -147,6 +159,8 @@ class VenueServer:
                 case WSMsgType.PING:
                     link.offer(link.conversation.on_control(pong=False, now=now))
                     link.pong(message.data)
+                case WSMsgType.PONG if link.flood:
+                    link.flood -= 1
                 case WSMsgType.PONG:
                     link.offer(link.conversation.on_control(pong=True, now=now))
 

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import ClassVar, NamedTuple
 
 import msgspec
@@ -87,6 +88,19 @@ class Limit:
 
 class Conversation(ABC):
     """One client's connection. Every method returns what to send, in order."""
+
+    @cached_property
+    def muted(self) -> set[str]:
+        """Streams, as `book:BTC-USD`, that say nothing until they are subscribed to again."""
+        return set()
+
+    def mutes(self, channel: str, market: Market) -> bool:
+        """Whether this stream says nothing."""
+        return bool(self.muted) and f"{channel}:{market.instrument.symbol}" in self.muted
+
+    def unmute(self, channel: str, market: Market) -> None:
+        """It is subscribed to again."""
+        self.muted.discard(f"{channel}:{market.instrument.symbol}")
 
     def on_open(self, now: Now) -> list[Out]:
         """The socket is up; nothing has been asked yet."""

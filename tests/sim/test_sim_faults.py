@@ -24,6 +24,9 @@ FRAME = '{"channel":"book","data":[{"checksum":123}],"n":%d}'
         ("late_snapshot=2s,no_snapshot=3", Faults(late_snapshot=2.0, no_snapshot=3)),
         ("refuse=eth-usd,refuse=SOL-USD", Faults(refuse=("ETH-USD", "SOL-USD"))),
         ("http429=3,retry_after=2", Faults(http429=3, retry_after=2.0)),
+        ("mute=book@30s,shutdown@60", Faults(script=(Scripted("mute", 30.0, "book"), Scripted("shutdown", 60.0)))),
+        ("close=1012@4s,frame=utf8@5", Faults(script=(Scripted("close", 4.0, "1012"), Scripted("frame", 5.0, "utf8")))),
+        ("handshake=503x3", Faults(handshake=(503, 3))),
     ],
 )
 def test_parse(text, expected):
@@ -44,6 +47,14 @@ def test_parse(text, expected):
         ("late_snapshot=soon", "not a time"),
         ("cut@", "not a time"),
         ("http429=1.5", "whole number"),
+        ("mute=books@3s", "mute=book@30s"),
+        ("mute@3s", "mute=book@30s"),
+        ("close=999@3s", "close=1012@30s"),
+        ("frame=odd@3s", "frame=utf8@30s"),
+        ("mute=book", "not a time"),
+        ("pings=3", "pings@30s"),
+        ("handshake=200x3", "handshake=503x3"),
+        ("handshake=503", "handshake=503x3"),
     ],
 )
 def test_parse_names_the_part_that_is_wrong(text, words):
