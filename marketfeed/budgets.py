@@ -6,7 +6,7 @@ A budget is kept as long as the process lives, so that a feed made anew after a 
 from threading import Lock
 
 from .clock import Clock, SystemClock
-from .pace import Budget
+from .pace import Budget, Spent
 from .venues._spec import Endpoints, Pace
 
 _known: dict[tuple[str, str, Pace], Budget] = {}
@@ -32,6 +32,10 @@ class _Shared(Budget):
         with self._lock:
             return super().fetch_at(weight, now)
 
+    def spare_at(self, weight: int, now: int) -> int:
+        with self._lock:
+            return super().spare_at(weight, now)
+
     def used(self, weight: int | None, now: int) -> None:
         with self._lock:
             super().used(weight, now)
@@ -39,6 +43,14 @@ class _Shared(Budget):
     def connect_at(self, now: int) -> int:
         with self._lock:
             return super().connect_at(now)
+
+    def give_back(self, weight: int | None, at: int) -> None:
+        with self._lock:
+            super().give_back(weight, at)
+
+    def spent(self, now: int) -> dict[str, Spent]:
+        with self._lock:
+            return super().spent(now)
 
     def retry_after(self, seconds: float, now: int, dice: float) -> int:
         with self._lock:

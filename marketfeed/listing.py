@@ -12,6 +12,8 @@ from .venues._spec import Request, Venue
 
 _WORDS = {403: " (blocked)", 418: " (banned)", 429: " (too many requests)", 451: " (blocked in your region)"}
 
+UNANSWERED = frozenset({400, 404, 414, 431})
+"""What is not listed, or asked for by too many names for one request."""
 FRESH_NS = 600 * SECOND
 """How long a whole list is believed about what is not in it."""
 
@@ -78,10 +80,10 @@ class Listing:
 
     async def _fetch(self, request: Request) -> bytes | None:
         edge = self._edge
-        await edge.turn(lambda now: edge.budget.fetch_at(request.weight, now))
+        await edge.turn(request.weight)
         reply = await edge.call(request)
         edge.budget.used(reply.used_weight, edge.clock.mono_ns())
-        if reply.status in {400, 404}:
+        if reply.status in UNANSWERED:
             return None
         if reply.status != 200:
             raise TransportError(

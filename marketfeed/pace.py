@@ -1,21 +1,34 @@
 """Delays and quotas as pure counters: time and dice are arguments. All times are nanoseconds of one monotonic clock."""
 
 from collections import deque
+from typing import NamedTuple
 
 from .venues._spec import Pace
 
 SECOND = 1_000_000_000
 
 
+class Spent(NamedTuple):
+    """Of a quota: what was spent in the window that ends now, what waits for its turn, and what is allowed."""
+
+    used: float
+    waiting: float
+    amount: float
+    seconds: float
+
+
 class Quota:
     """At most `amount` in any window of `seconds`; reservations are served in the order they are made."""
 
-    __slots__ = ("_amount", "_blocked_until", "_log", "_sum", "_window")
+    __slots__ = ("_amount", "_blocked_until", "_log", "_passed", "_sum", "_window")
 
     def __init__(self, amount: float, seconds: float) -> None:
         self._amount = amount
         self._window = int(seconds * SECOND)
         self._log: deque[tuple[int, float]] = deque()
+        """(when, weight) in the window that ends with the last reservation, which may lie ahead; `_sum` is of these."""
+        self._passed: deque[tuple[int, float]] = deque()
+        """Those before it; they count again where the last ones are given back."""
         self._sum = 0.0
         self._blocked_until = 0
 
@@ -24,6 +37,8 @@ class Quota:
 
         More than the whole quota at once is let through when nothing else is in the window.
         """
+        while self._passed and self._passed[0][0] + self._window <= now:
+            self._passed.popleft()
         at = max(now, self._blocked_until, self._log[-1][0] if self._log else 0)
         while self._log:
             when, spent = self._log[0]
@@ -31,33 +46,50 @@ class Quota:
                 if self._sum + weight <= self._amount:
                     break
                 at = when + self._window
-            self._log.popleft()
+            self._passed.append(self._log.popleft())
             self._sum -= spent
         self._log.append((at, weight))
         self._sum += weight
         return at
 
+    def give_back(self, weight: float, at: int) -> None:
+        """What was reserved for that time will not be spent."""
+        if (at, weight) in self._log:
+            self._log.remove((at, weight))
+            self._sum -= weight
+        elif (at, weight) in self._passed:
+            self._passed.remove((at, weight))
+        while self._passed and (not self._log or self._passed[-1][0] + self._window > self._log[-1][0]):
+            self._log.appendleft(self._passed.pop())
+            self._sum += self._log[0][1]
+
     def adopt(self, spent: float, now: int) -> None:
         """The venue counts `spent` in this window: what it knows more than we do was spent by others."""
-        while self._log and self._log[0][0] + self._window <= now:
-            self._sum -= self._log.popleft()[1]
-        if spent > self._sum:
-            self._log.append((max(now, self._log[-1][0] if self._log else 0), spent - self._sum))
-            self._sum = spent
+        others = spent - self.spent(now).used
+        if others > 0:
+            self._log.append((max(now, self._log[-1][0] if self._log else 0), others))
+            self._sum += others
 
-    def peek(self, now: int) -> int:
-        """When one unit could be spent, without spending it."""
+    def peek(self, now: int, weight: float = 1.0, share: float = 1.0) -> int:
+        """When `weight` could be spent within a share of the quota, without spending it."""
         at = max(now, self._blocked_until, self._log[-1][0] if self._log else 0)
         spent = self._sum
-        for when, weight in self._log:
+        for when, paid in self._log:
             if when + self._window <= at:
-                spent -= weight
-            elif spent + 1 > self._amount:
+                spent -= paid
+            elif spent + weight > self._amount * share:
                 at = when + self._window
-                spent -= weight
+                spent -= paid
             else:
                 break
         return at
+
+    def spent(self, now: int) -> Spent:
+        """How much of it is spent."""
+        recent = (*self._passed, *self._log)
+        used = sum(weight for when, weight in recent if now - self._window < when <= now)
+        waiting = sum(weight for when, weight in self._log if when > now)
+        return Spent(used, waiting, self._amount, self._window / SECOND)
 
     def block(self, until: int) -> None:
         """Nothing may be spent before `until`: the venue said so."""
@@ -83,6 +115,10 @@ class Budget:
         """When a REST call of this weight may go."""
         return self._rest.reserve(weight, now)
 
+    def spare_at(self, weight: int, now: int) -> int:
+        """When a REST call of this weight could go and leave half of the quota to others."""
+        return self._rest.peek(now, weight, 0.5)
+
     def used(self, weight: int | None, now: int) -> None:
         """What the venue says this address has spent, where it says so."""
         if weight is not None:
@@ -96,6 +132,17 @@ class Budget:
     def connect_at(self, now: int) -> int:
         """When the next connection attempt may go."""
         return self._connects.reserve(1, now)
+
+    def spent(self, now: int) -> dict[str, Spent]:
+        """How much of each quota is spent, by its name."""
+        return {"rest": self._rest.spent(now), "connects": self._connects.spent(now)}
+
+    def give_back(self, weight: int | None, at: int) -> None:
+        """A call of that weight, or without one a connection, that was to go then will not be made."""
+        if weight is None:
+            self._connects.give_back(1, at)
+        else:
+            self._rest.give_back(weight, at)
 
     def retry_after(self, seconds: float, now: int, dice: float) -> int:
         """The venue sent us away for `seconds`; returns when we may come back.

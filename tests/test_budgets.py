@@ -67,3 +67,10 @@ def test_feeds_of_several_threads_never_spend_more_than_there_is() -> None:
     assert len(found) == 2_000
     for window in range(20):
         assert found.count(window * 60 * SECOND) == 100
+
+
+def test_T22_a_turn_that_one_feed_gives_back_is_the_others() -> None:
+    one, other = (budget_of(at("back"), PACE, SystemClock()) for _ in range(2))
+    assert [one.connect_at(0) for _ in range(2)] == [0, 0]
+    one.give_back(None, 0)
+    assert other.connect_at(0) == 0

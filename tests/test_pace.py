@@ -31,8 +31,8 @@ def test_T22_never_more_than_the_quota_in_any_window_and_in_order(
             assert inside, "even the heaviest goes when nothing else is in the window"
         spent.append((at, weight))
     for start, _ in spent:
-        inside = [weight for when, weight in spent if start <= when < start + window]
-        assert sum(inside) <= amount or len(inside) == 1
+        together = [weight for when, weight in spent if start <= when < start + window]
+        assert sum(together) <= amount or len(together) == 1
 
 
 @given(asked, st.integers(1, 6), st.integers(0, 5 * SECOND))
@@ -57,6 +57,49 @@ def test_a_block_holds_everything_back_and_never_shrinks() -> None:
     assert quota.blocked_until == 5 * SECOND
     assert quota.reserve(1, SECOND) == quota.peek(0) == 5 * SECOND
     assert quota.reserve(1, 6 * SECOND) == 6 * SECOND
+
+
+asked_or_given_back = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 2 * SECOND), st.booleans()), max_size=40)
+
+
+@given(asked_or_given_back, st.integers(1, 6))
+def test_T22_what_is_given_back_can_be_spent_by_others_and_nothing_more(
+    asked: list[tuple[int, int, bool]], amount: int
+) -> None:
+    quota, window = Quota(amount, 1.0), SECOND
+    now, spent = 0, list[tuple[int, int]]()
+    for weight, later, back in asked:
+        now += later
+        if back and spent and spent[-1][0] > now:
+            quota.give_back(spent[-1][1], spent[-1][0])
+            spent.pop()
+        at = quota.reserve(weight, now)
+        sooner = at - 1
+        if sooner >= now and (not spent or sooner >= spent[-1][0]):
+            inside = sum(w for when, w in spent if when > sooner - window)
+            assert inside + weight > amount, "no later than it must be"
+        spent.append((at, weight))
+    for start, _ in spent:
+        together = [weight for at, weight in spent if start <= at < start + window]
+        assert sum(together) <= amount or len(together) == 1
+
+
+def test_T22_what_was_never_reserved_or_is_long_past_cannot_be_given_back() -> None:
+    quota = Quota(2, 10.0)
+    assert [quota.reserve(1, 0) for _ in range(3)] == [0, 0, 10 * SECOND]
+    quota.give_back(1, 7 * SECOND)
+    quota.give_back(2, 0)
+    assert quota.reserve(1, 0) == 10 * SECOND
+    quota.give_back(1, 0)  # of those that passed
+    assert quota.reserve(1, 0) == 20 * SECOND
+
+
+def test_T22_a_budget_takes_back_connections_and_calls_alike() -> None:
+    budget = Budget(structs.replace(PACE, connects=(1, 10.0), rest=(5, 10.0)))
+    assert [budget.connect_at(0), budget.fetch_at(5, 0)] == [0, 0]
+    budget.give_back(None, 0)
+    budget.give_back(5, 0)
+    assert [budget.connect_at(0), budget.fetch_at(5, 0)] == [0, 0]
 
 
 PACE = Pace(frames_per_s=5, subscriptions_per_link=10, connects=(2, 10.0), rest=(20, 1.0), silence_s=10)
@@ -163,3 +206,13 @@ def test_D1_an_attempt_that_never_stood_is_no_success() -> None:
     backoff.up(0)
     backoff.down(40 * SECOND, 1.0)
     assert [backoff.down(100 * SECOND, 1.0) for _ in range(2)] == [SECOND // 2, SECOND]
+
+
+def test_what_is_spent_of_a_quota_and_what_waits_for_its_turn() -> None:
+    budget = Budget(structs.replace(PACE, rest=(10, 1.0), connects=(1, 5.0)))
+    for _ in range(3):
+        budget.fetch_at(4, SECOND)
+    budget.connect_at(SECOND)
+    assert budget.spent(SECOND) == {"rest": (8, 4, 10, 1.0), "connects": (1, 0, 1, 5.0)}
+    assert budget.spent(2 * SECOND)["rest"] == (4, 0, 10, 1.0)
+    assert budget.spent(9 * SECOND)["rest"].used == 0

@@ -1,0 +1,62 @@
+"""A plan of a start, as a table."""
+
+from collections.abc import Sequence
+
+import click
+
+from ..cold_start import ColdStart
+from ..feed import Feed
+from ._source import Source
+from ._table import table
+
+HEAD = [
+    "venue",
+    "streams",
+    "books",
+    "connections",
+    "frames",
+    "REST calls",
+    "REST weight",
+    "at most",
+    "allowed",
+    "live after",
+]
+
+
+def show(source: Source, *, trades: bool, ticker: bool, book: int | None) -> int:
+    """Print what the start would cost; nothing is connected to."""
+    feed = Feed(source.settings, redundancy=source.redundancy)
+    plans: list[ColdStart] = []
+    if source.names:
+        wanted = False if book is None else book or True
+        plans += feed.plan(*source.names, trades=trades, ticker=ticker, book=wanted)
+    if source.chains:
+        plans += feed.plan(*source.chains, chain=True)
+    for line in lines(plans):
+        click.echo(line)
+    return 0
+
+
+def lines(plans: Sequence[ColdStart]) -> list[str]:
+    """The table, and what its columns mean."""
+    rows = [
+        [
+            one.venue,
+            str(one.streams),
+            str(one.books),
+            str(one.connections),
+            str(one.frames),
+            str(one.calls),
+            str(one.weight),
+            str(one.peak),
+            f"{one.allowed[0]} in {one.allowed[1]:g} s",
+            f"{one.seconds:.0f} s",
+        ]
+        for one in plans
+    ]
+    return [
+        *table(HEAD, rows, right=range(1, len(HEAD))),
+        "",
+        "REST weight: in all, at most in any window, and the window that the venue allows this address.",
+        "'live after' is by these limits alone: answers of the venue come on top.",
+    ]
