@@ -6,7 +6,7 @@ until it would be the best, or until there are as many ghosts as levels: most co
 in the middle. Nothing shows a ghost.
 """
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from itertools import islice
@@ -116,6 +116,15 @@ class BookSide(Generic[N]):
                     if len(found) == n:
                         break
         return found
+
+    def size_of(self, price: N) -> N | None:
+        """The size at a price, None where there is none."""
+        return self._levels.get(price) or None
+
+    def count_to(self, price: N) -> int:
+        """Number of levels at this price and better."""
+        keys = self.keys[bisect_left(self.keys, self._price(price)) :]
+        return sum(map(bool, map(self._levels.__getitem__, map(self._price, keys))))
 
     def best_texts(self, n: int) -> list[str]:
         """Texts of the best `n` levels, best first."""

@@ -13,12 +13,19 @@ FIRST_DELAY_S = 0.25
 class Fetches:
     """At most one fetch a stream is open (I7); a reply to any other token is nobody's (I8).
 
-    `request` makes a stream's request by its native name, `fetch` takes the command, `tokens` are not used twice.
+    `request` makes a stream's request by its native name, `fetch` takes the command, `tokens` are not used twice;
+    `background` is as in `Fetch`.
     """
 
     def __init__(
-        self, request: Callable[[str], Request], fetch: Callable[[Fetch], None], tokens: Iterator[int]
+        self,
+        request: Callable[[str], Request],
+        fetch: Callable[[Fetch], None],
+        tokens: Iterator[int],
+        *,
+        background: bool = False,
     ) -> None:
+        self._background = background
         self._request = request
         self._fetch = fetch
         self._tokens = tokens
@@ -75,4 +82,4 @@ class Fetches:
 
     def _go(self, native: str) -> None:
         token = self._open[native] = next(self._tokens)
-        self._fetch(Fetch(token, self._request(native)))
+        self._fetch(Fetch(token, self._request(native), self._background))

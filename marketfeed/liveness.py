@@ -34,6 +34,15 @@ class Heard(NamedTuple):
     heard: int
 
 
+class Muted(NamedTuple):
+    """A stream that is muted, and why; `witnessed` where trades say so, and not its own pace."""
+
+    channel: Channel
+    native: str
+    reason: str
+    witnessed: bool = False
+
+
 class _Known(Struct):
     """What was heard of a stream when it was heard last; `trades` and `others` are those of its market."""
 
@@ -52,8 +61,8 @@ class Liveness:
     def __init__(self) -> None:
         self._known: dict[tuple[Channel, str], _Known] = {}
 
-    def look(self, streams: Iterable[Heard], mono_ns: int) -> list[tuple[Channel, str, str]]:
-        """Streams that are muted as of now, each with the reason. One is told again only where it was heard between.
+    def look(self, streams: Iterable[Heard], mono_ns: int) -> list[Muted]:
+        """Streams that are muted as of now. One is told again only where it was heard between.
 
         A stream that is left out of a look, as while it is asked for again, is new after it.
         """
@@ -70,8 +79,8 @@ class Liveness:
                 if count != known.count:
                     _learn(known, count, mono_ns)
                     known.trades, known.others = trades, whole - count
-                elif reason := _muted(known, channel, mono_ns, trades, whole - count, alone=len(counts) == 1):
-                    found.append((channel, native, reason))
+                elif why := _muted(known, channel, mono_ns, trades, whole - count, alone=len(counts) == 1):
+                    found.append(Muted(channel, native, *why))
                     self._known[channel, native] = _Known(count, mono_ns, trades, whole - count)
         return found
 
@@ -84,17 +93,19 @@ def _learn(known: _Known, count: int, mono_ns: int) -> None:
     known.count, known.at = count, mono_ns
 
 
-def _muted(known: _Known, channel: Channel, mono_ns: int, trades: int, others: int, *, alone: bool) -> str:
-    """Why a stream that was not heard is muted; "" where it may be quiet."""
+def _muted(
+    known: _Known, channel: Channel, mono_ns: int, trades: int, others: int, *, alone: bool
+) -> tuple[str, bool] | None:
+    """Why a stream that was not heard is muted, and whether trades say so; None where it may be quiet."""
     silent_s = (mono_ns - known.at) / SECOND
     beside = trades - known.trades if channel in ("book", "ticker") else 0
     if silent_s >= WITNESSED_S and beside >= LIVELY:
-        return f"silent for {silent_s:.1f} s beside {beside} trades"
+        return f"silent for {silent_s:.1f} s beside {beside} trades", True
     patience_s = LIVELY * known.distance_s
     if known.distances < LIVELY or patience_s > MOST_S or silent_s < patience_s:
-        return ""
+        return None
     if alone:
-        return f"silent for {silent_s:.1f} s, once every {known.distance_s:.2g} s before"
+        return f"silent for {silent_s:.1f} s, once every {known.distance_s:.2g} s before", False
     if others - known.others >= LIVELY:
-        return f"silent for {silent_s:.1f} s, and its market is not"
-    return ""
+        return f"silent for {silent_s:.1f} s, and its market is not", False
+    return None

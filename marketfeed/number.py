@@ -46,7 +46,8 @@ EVERY_THIRD = b"0" * 7
 """In the shape of every third byte of a frame this shows a number of over 20 digits: one of over 40 characters, and
 one below 1e12 whose exponent is beyond 30, since its digits then begin `0.0000000000000000000`. JSON strings that
 follow each other (`","`) are three characters apart at least, so that they do not run together."""
-_NUMBER = re.compile(rb"(?<![\w.])-?(\d[\d.]*)(?:[eE]([+-]?\d+))?(?![\w.])")
+_SUSPECT = re.compile(rb"(?<![\w.])-?\d(?:[\d.]*[eE]([+-]?\d+)|[\d.]{39,})(?![\w.])")
+"""A number with an exponent, or a long one: all others are sound."""
 
 
 _ESCAPED = re.compile(rb"\\u00(?:3[0-9]|45|65|2[bdeBDE])")
@@ -66,8 +67,8 @@ def check_numbers(raw: bytes) -> None:
     """
     if _ESCAPED.search(raw):
         raise ValueError("a digit or sign of a number is escaped")
-    for match in _NUMBER.finditer(raw):
-        exponent = match[2]
+    for match in _SUSPECT.finditer(raw):
+        exponent = match[1]
         if len(match[0]) > MAX_CHARS:
             raise ValueError(f"number of {len(match[0])} characters, over {MAX_CHARS}")
         if exponent is not None and abs(int(exponent)) > MAX_EXPONENT:

@@ -22,24 +22,58 @@ WEIGHT = 0.2
 class Pulse:
     """Looks at what has been received since the last look; it needs no call for each frame."""
 
-    __slots__ = ("_alive_at", "_distance_s", "_frame_at", "_frames", "_pace", "_pinged_at", "_pongs", "pongs")
+    __slots__ = (
+        "_alive_at",
+        "_believed_at",
+        "_distance_s",
+        "_frame_at",
+        "_frames",
+        "_pace",
+        "_pinged_at",
+        "_pongs",
+        "pongs",
+    )
 
     def __init__(self, pace: Pace, mono_ns: int) -> None:
         self.pongs = 0
         self._pace = pace
         self._alive_at = mono_ns
-        self._frame_at = mono_ns
+        self._frame_at = self._believed_at = mono_ns
         self._pinged_at = 0
         self._frames = 0
         self._pongs = 0
         self._distance_s = 0.0
 
-    def look(self, frames: int, mono_ns: int) -> tuple[Literal["fine", "ping", "dead"], str]:
-        """What to do now, given the number of frames received so far; for "dead", why."""
+    @property
+    def heard_at(self) -> int:
+        """When a look last found new frames (mono_ns), or the connection came to stand."""
+        return self._frame_at
+
+    def believe(self, mono_ns: int) -> None:
+        """It is known otherwise that there was nothing to send."""
+        self._believed_at = mono_ns
+
+    @property
+    def due(self) -> int:
+        """When a look finds more than the last one did, if nothing comes (mono_ns)."""
+        pace = self._pace
+        waits = (
+            self._pinged_at + pace.pong_wait_s * SECOND
+            if self._pinged_at
+            else self._alive_at + pace.ping_idle_s * SECOND
+        )
+        return int(min(waits, self._alive_at + pace.silence_s * SECOND))
+
+    def look(self, frames: int, mono_ns: int, age_ns: int = 0) -> tuple[Literal["fine", "ping", "quiet", "dead"], str]:
+        """What to do now, given the number of frames received so far; for "dead", why.
+
+        Also for "quiet": then the connection is dead, unless the market is. The last of the frames came `age_ns` ago.
+        """
         pace = self._pace
         if frames != self._frames:
-            self._learn(frames, mono_ns)
-            self._alive_at = self._frame_at = mono_ns
+            at = max(mono_ns - min(max(0, age_ns), LOOK_NS), self._frame_at)
+            self._learn(frames, at)
+            self._alive_at = self._frame_at = at
             self._pinged_at = 0
         elif self.pongs != self._pongs:
             self._pinged_at = 0
@@ -49,13 +83,14 @@ class Pulse:
         idle = mono_ns - self._alive_at
         if idle >= pace.silence_s * SECOND:
             return "dead", f"silent for {idle / SECOND:.1f} s"
-        if mono_ns - self._frame_at >= self._silence_s() * SECOND:
-            return "dead", f"no data for {(mono_ns - self._frame_at) / SECOND:.1f} s, and pings answered"
         if self._pinged_at and mono_ns - self._pinged_at >= pace.pong_wait_s * SECOND:
             return "dead", f"no pong in {pace.pong_wait_s:g} s"
         if idle >= pace.ping_idle_s * SECOND and not self._pinged_at:
             self._pinged_at = mono_ns
             return "ping", ""
+        unheard = mono_ns - max(self._frame_at, self._believed_at)
+        if not self._pinged_at and unheard >= self._silence_s() * SECOND:
+            return "quiet", f"no data for {(mono_ns - self._frame_at) / SECOND:.1f} s, and pings answered"
         return "fine", ""
 
     def _learn(self, frames: int, mono_ns: int) -> None:

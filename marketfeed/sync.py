@@ -8,19 +8,21 @@ States:
        │                         └──────────────── gap (rest) ◀────────────────────────┤
        └──────────── snapshot in the stream ──▶ live ──▶ gap (stream): waiting ◀───────┘
 
-Nothing leaves unless the state is live, and a doubt is told before anything else is done about it.
+Nothing leaves unless the state is live, and a doubt is told before anything else is done about it. All that a book can
+go through on a connection is here, and how far it is known: the reason for its length.
 """
 
 from collections.abc import Callable
-from typing import Generic, Literal
+from typing import Any, Generic, Literal
 
 from .book import Book, Level
 from .counts import Counts
 from .events import Cause
+from .memory import Memory
 from .number import N
 from .streams import BookStream
 from .venues._rules import contiguous
-from .venues._spec import BookRule, Levels, Proof
+from .venues._spec import BookRule, Levels, Picture, Proof
 
 State = Literal["waiting", "buffering", "joining", "live"]
 
@@ -28,6 +30,10 @@ MAX_CROSSED_NS = 2_000_000_000
 JUST_CROSSED = -1
 MAX_OLD = 10
 """Numbered updates in a row below what is known, after which the venue has begun a new count (P25)."""
+LOOK_NS = 5_000_000_000
+"""Between two looks at how far a book is known."""
+FEWEST = 20
+"""A book known to this part of what REST shows is begun anew."""
 MAX_BUFFERED = 10_000
 LEVEL_BYTES = 64
 """What one buffered level is reckoned at when a buffer's memory is bounded."""
@@ -48,8 +54,11 @@ class BookSync(Generic[N]):
         "_buffer_bytes",
         "_counts",
         "_crossed_since",
+        "_edges",
         "_held",
         "_horizon",
+        "_known",
+        "_looked_at",
         "_numbered",
         "_old",
         "_rule",
@@ -57,6 +66,7 @@ class BookSync(Generic[N]):
         "_stream",
         "book",
         "depth",
+        "memory",
         "native",
         "seq",
         "state",
@@ -75,6 +85,10 @@ class BookSync(Generic[N]):
         self.native = native
         self.depth = depth
         self._horizon = depth
+        self._edges: tuple[N | None, N | None] = None, None
+        """Prices of bids and asks beyond which levels are unknown until they change; None for none (P26)."""
+        self._known = self._looked_at = 0
+        self.memory: Memory[N] | None = None
         self.state: State = "waiting"
         self.book: Book[N] = Book()
         self.seq = 0
@@ -145,6 +159,8 @@ class BookSync(Generic[N]):
 
     def on_tick(self, mono_ns: int, ts_recv: int) -> None:
         """Look at what only time can tell: a book may cross for moments, and one that stays so is wrong (P22)."""
+        if mono_ns - self._looked_at >= LOOK_NS and self.state == "live" and self._edges != (None, None):
+            self._look_far(mono_ns, ts_recv)
         if self._crossed_since == JUST_CROSSED:
             self._crossed_since = mono_ns
         elif self._crossed_since and mono_ns - self._crossed_since > MAX_CROSSED_NS and self.state == "live":
@@ -155,8 +171,85 @@ class BookSync(Generic[N]):
         self._stream.void(self, "link lost", reason, ts_recv)
         self._restart()
 
+    @property
+    def numbered(self) -> bool:
+        """Whether the venue numbers its updates."""
+        return self._numbered
+
+    @property
+    def stream(self) -> BookStream[N]:
+        """Where what is proven goes."""
+        return self._stream
+
+    @property
+    def edges(self) -> tuple[N | None, N | None]:
+        """Prices of bids and asks beyond which levels that were never heard of are unknown, None for none."""
+        return self._edges
+
+    def remember(self, levels: int) -> Memory[N] | None:
+        """Keep what changes from now on, beside the best `levels` as they are; None where that is not possible now."""
+        if self.state != "live" or (self.memory is not None and self.memory.learned):
+            return None
+        self.memory = Memory(self.book, self.seq, levels)
+        return self.memory
+
+    def learn(self, picture: Picture[N], window: int) -> None:
+        """Take from a picture of the book what lies beyond its edges: it comes with the next update (P26)."""
+        memory, self.memory = self.memory, None
+        if memory is None or self._edges == (None, None):
+            return
+        learned, edges = [], []
+        sides = (self.book.bids, picture.bids), (self.book.asks, picture.asks)
+        for i, ((side, shown), touched) in enumerate(zip(sides, memory.touched_after(picture.seq), strict=True)):
+            old, new = self._edges[i], _edge(shown, window)
+            beyond = [v for v in shown if old is not None and _further(v[0], old, i)]
+            learned.append(tuple(v for v in beyond if v[0] not in touched and side.size_of(v[0]) != v[1]))
+            edges.append(old if old is None or (new is not None and _further(old, new, i)) else new)
+        if self._stream.shared:
+            self._stream.learned(learned[0], learned[1], (edges[0], edges[1]))
+            return
+        memory.learned = learned[0], learned[1]
+        self._edges = edges[0], edges[1]
+        self._known, self._looked_at = window, 0
+        self._stream.view.depth = 0 if self._edges == (None, None) else window
+        self.memory = memory if any(learned) else None
+
+    def known(self) -> int | None:
+        """Levels a side that REST has shown, of the side with fewer, as of the last look; None for all."""
+        return None if self._edges == (None, None) else self._known
+
+    def _look_far(self, mono_ns: int, ts_recv: int) -> None:
+        """The market moves on, and what REST has shown stays where it was (P26)."""
+        self._looked_at = mono_ns
+        sides = zip((self.book.bids, self.book.asks), self._edges, strict=True)
+        self._known = min(side.count_to(edge) for side, edge in sides if edge is not None)
+        self._stream.view.depth = self._known
+        if self._known <= self._rule.window // FEWEST:
+            self.doubt("audit", f"{self._known} levels of a side are known, and REST has shown no more", ts_recv)
+
+    def feed(self, stream: BookStream[N]) -> None:
+        """What is proven goes there from now on."""
+        self._stream = stream
+
+    def take(self, bids: Levels[N], asks: Levels[N], edges: tuple[N | None, N | None]) -> None:
+        """Levels that another connection of the stream knows, and how far both know the book from here on."""
+        self.book.bids.apply(bids)
+        self.book.asks.apply(asks)
+        self._edges, self._looked_at = edges, 0
+        if bids or asks:
+            self.memory = None
+
+    def hurry(self) -> tuple[Levels[N], Levels[N]]:
+        """What an audit has learned and the next update was to bring: the book has it now, and it is yet to be told."""
+        learned = self.memory.learned if self.memory is not None else None
+        if learned is None:
+            return (), ()
+        self.take(*learned, self._edges)
+        return learned
+
     def _restart(self) -> None:
         self.state = "waiting"
+        self.memory = None
         self._counts.unproven += len(self._buffer)
         self._buffer.clear()
         self._held = 0
@@ -233,15 +326,23 @@ class BookSync(Generic[N]):
         self._crossed_since = 0
         self._counts.joins += 1
         self._stream.opened(self, self.book, seq, self._horizon, ts_event, ts_recv)
-        for _, last, bids, asks, at, recv in kept:
-            self._apply(last, bids, asks, at, recv, None)
+        self._apply_held(kept)
+
+    def _apply_held(self, deltas: list[_Delta[N]]) -> None:
+        for _, last, bids, asks, at, recv in deltas:
+            if self.state == "live":  # unless another connection says otherwise, meanwhile
+                self._apply(last, bids, asks, at, recv, None)
 
     def _load(self, bids: Levels[N], asks: Levels[N], proof: Proof | None) -> None:
         self.book = Book()
+        self.memory = None
         self.book.bids.load(bids, proof.bid_texts if proof else ())
         self.book.asks.load(asks, proof.ask_texts if proof else ())
         window = self._rule.window
         self._horizon = self.depth or (window if window and max(len(bids), len(asks)) >= window else 0)
+        if window:
+            self._known = self._horizon
+            self._edges = _edge(bids, window), _edge(asks, window)
         if self.depth:
             self.book.bids.truncate(self.depth)
             self.book.asks.truncate(self.depth)
@@ -257,6 +358,8 @@ class BookSync(Generic[N]):
     ) -> None:
         """Apply to a live book, prove the result, tell it. Hot."""
         book = self.book
+        if self.memory is not None:
+            bids, asks = self._remembered(self.memory, last, bids, asks)
         book.bids.apply(bids)
         book.asks.apply(asks)
         if proof is not None:
@@ -275,6 +378,16 @@ class BookSync(Generic[N]):
         self.seq = last
         self._stream.changed(last, bids, asks, ts_event, ts_recv)
 
+    def _remembered(
+        self, memory: Memory[N], last: int, bids: Levels[N], asks: Levels[N]
+    ) -> tuple[Levels[N], Levels[N]]:
+        """Note changes for an audit; with those that one has learned, which are older."""
+        if memory.learned is None:
+            memory.note(last, bids, asks)
+            return bids, asks
+        self.memory = None
+        return (*memory.learned[0], *bids), (*memory.learned[1], *asks)
+
     def _proves(self, proof: Proof) -> bool:
         rule = self._rule
         if rule.checksum is None:
@@ -289,3 +402,25 @@ class BookSync(Generic[N]):
 
     def __repr__(self) -> str:
         return f"<BookSync {self.native} {self.state} seq={self.seq} held={len(self._buffer)}>"
+
+
+def _edge(levels: Levels[N], window: int) -> N | None:
+    """The price at which a side of a snapshot ends; None where all of it is there."""
+    return levels[-1][0] if len(levels) >= window else None
+
+
+def unknown(price: Any, edge: Any, asks: int) -> bool:
+    """Whether a level is beyond the edge of its side, so that it is known only where it has changed."""
+    return edge is not None and _further(price, edge, asks)
+
+
+def widest(one: Any, other: Any, asks: int) -> Any:
+    """The edge that is further from the best; None where there is no edge."""
+    if one is None or other is None:
+        return None
+    return one if _further(one, other, asks) else other
+
+
+def _further(price: Any, than: Any, asks: int) -> bool:
+    """Whether a price is further from the best of its side."""
+    return bool(price > than if asks else price < than)

@@ -14,10 +14,24 @@ class TrustedBook(Generic[N]):
     """The newest proven book of one stream.
 
     Every reading method raises BookNotTrusted unless `live`; `top()` answers None instead, and `last_known` shows the
-    rest, flagged. `seq` and `epoch` are those of the last event in it.
+    rest, flagged. `seq` and `epoch` are those of the last event in it, `depth` the levels a side that are known, 0 for
+    all. `audits` counts how often the book was held against REST with a clear outcome, `audits_equal` how often it was
+    the same.
     """
 
-    __slots__ = ("_book", "depth", "epoch", "name", "reason", "seq", "state", "ts_event", "ts_recv")
+    __slots__ = (
+        "_book",
+        "audits",
+        "audits_equal",
+        "depth",
+        "epoch",
+        "name",
+        "reason",
+        "seq",
+        "state",
+        "ts_event",
+        "ts_recv",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -28,12 +42,18 @@ class TrustedBook(Generic[N]):
         self.depth = 0
         self.ts_event = 0
         self.ts_recv = 0
+        self.audits = self.audits_equal = 0
         self._book: Book[N] = Book()
 
     @property
     def live(self) -> bool:
         """Whether the book is proven right now."""
         return self.state == "live"
+
+    @property
+    def score(self) -> float:
+        """The share of audits that found the book equal; 1 where there was none."""
+        return self.audits_equal / self.audits if self.audits else 1.0
 
     @property
     def crossed(self) -> bool:
@@ -112,6 +132,15 @@ class TrustedBook(Generic[N]):
         self.epoch, self.seq, self.depth = epoch, seq, depth
         self.ts_event, self.ts_recv = ts_event, ts_recv
         self.state, self.reason = "live", ""
+
+    @property
+    def book(self) -> Book[N]:
+        """The book itself, proven or not: for who keeps it."""
+        return self._book
+
+    def moved_to(self, book: Book[N]) -> None:
+        """The same book is kept by another from here on."""
+        self._book = book
 
     def doubt(self, reason: str) -> None:
         """Flag the book: it stays readable through `last_known` alone."""

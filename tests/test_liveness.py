@@ -28,7 +28,7 @@ class Link:
             for key, rate in self.rates.items():
                 self.counts[key] += rate
             heard = [Heard(channel, market, int(count)) for (channel, market), count in self.counts.items()]
-            told += [(self.seconds, *one) for one in self.liveness.look(heard, self.seconds * SECOND)]
+            told += [(self.seconds, *one[:3]) for one in self.liveness.look(heard, self.seconds * SECOND)]
         return told
 
     def mute(self, channel: Channel, market: str) -> None:

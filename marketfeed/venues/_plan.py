@@ -1,9 +1,12 @@
-"""Spreading subscriptions over links."""
+"""Spreading subscriptions over links, and how many of a link's requests are remembered."""
 
 from collections.abc import Sequence
 
 from ..subscriptions import Subscription
 from ._spec import LinkPlan, Pace
+
+MAX_ASKED = 1_000
+"""Requests of one connection that an answer may still be to; of those before them nobody knows any more."""
 
 
 def one_host(url: str, wanted: Sequence[Subscription], pace: Pace, kind: str = "") -> list[LinkPlan]:

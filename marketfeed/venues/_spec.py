@@ -21,10 +21,14 @@ Instruments = Mapping[str, Instrument[N]]
 
 
 class Endpoints(Struct, frozen=True):
-    """Where a venue is: base URLs of its WebSocket and REST sides, without a trailing slash."""
+    """Where a venue is: base URLs of its WebSocket and REST sides, without a trailing slash.
+
+    `spare` is another address with the same streams, for a second link; "" where there is none.
+    """
 
     ws: str
     rest: str
+    spare: str = ""
 
 
 class Secret:
@@ -78,6 +82,8 @@ class Pace(Struct, frozen=True, kw_only=True):
     first_data_s: float = 10.0
     max_message: int = 16 * 2**20
     """Bytes of the largest frame taken."""
+    lifetime_s: float = 0.0
+    """After which the venue ends a connection; 0 where it is not known to."""
     poll_s: float = 0.0
     """Between two polls of a stream, for sources that are asked over REST."""
 
@@ -100,6 +106,8 @@ class BookRule(Struct, frozen=True, kw_only=True):
 
     window: int = 0
     """Levels a side of a REST snapshot; where it is full, what lies beyond is unknown until it changes (P26)."""
+    audit: int = 0
+    """Levels a side that REST shows for a comparison; 0 where none can be made."""
 
     def offered(self, depth: int) -> int:
         """The depth to ask for: the shallowest with `depth` levels, the deepest for 0; 0 where all come anyway."""
@@ -280,7 +288,10 @@ class Port(Protocol[N_contra]):
         """The venue spoke of itself: `maintenance`, `online`, `shutdown`."""
 
     def control(self) -> None:
-        """This frame was protocol talk (ack, heartbeat, pong), not data."""
+        """This frame was protocol talk (ack, heartbeat), not data."""
+
+    def pong(self) -> None:
+        """This frame answers a ping of ours: protocol talk that we ourselves brought about."""
 
     def unasked(self, native: str) -> None:
         """This frame is known to the venue and not asked of us: ignored. `native` is its market, "" if none."""
@@ -328,6 +339,47 @@ class RestBooks(Protocol):
 
     def book_reply(self, native: str, body: bytes, recv_ns: int) -> None:
         """Hand a REST snapshot to the book's sink. Raises ValueError where it is none."""
+
+
+class PastTrade(Struct, Generic[N], frozen=True, gc=False):
+    """A trade of a venue's history; fields as the arguments of `TradeSink.trade`."""
+
+    price: N
+    size: N
+    side: Side
+    number: int
+    ts_event: int
+
+
+class History(Protocol):
+    """What a decoder has besides where its venue has a public `history` of trades with the ids of the stream."""
+
+    def past_request(self, native: str, first: int, last: int, after_ns: int, before_ns: int) -> Request:
+        """A page of the trades `first` to `last`, from either end.
+
+        `after_ns` and `before_ns` are the venue's times of the trades known before and after them, 0 where none is.
+        """
+
+    def past_trades(self, native: str, body: bytes) -> "list[PastTrade[Any]]":
+        """The trades of a page, in any order, also others than asked for. Raises ValueError where it is none."""
+
+
+class Picture(Struct, Generic[N], frozen=True):
+    """A book as REST shows it: `seq` is the venue's number (0 where it does not number), levels are best first."""
+
+    seq: int
+    bids: Levels[N]
+    asks: Levels[N]
+
+
+class Audits(Protocol):
+    """What a decoder has besides where `BookRule.audit` says how many levels REST shows."""
+
+    def audit_request(self, native: str) -> Request:
+        """A book as of now."""
+
+    def audit_picture(self, native: str, body: bytes) -> "Picture[Any]":
+        """The book in the answer. Raises ValueError where it is none."""
 
 
 class Polls(Protocol):
@@ -379,6 +431,8 @@ class Venue(Struct, frozen=True, kw_only=True):
     channels: tuple[Channel, ...] = ("trades", "ticker", "book")
     coins: tuple[str, ...] = ()
     """Coins whose chains it tells, for a chain source; such a venue has the channel "chain" and no instruments."""
+    history: bool = False
+    """Whether trades that were missed can be asked for: then its decoder has what `History` says."""
     credentials: Literal["", "optional", "required"] = ""
     """Whether it takes `user:password` (HTTP basic) from the environment; see `settings.credentials`."""
     first_data: frozenset[str] = frozenset()

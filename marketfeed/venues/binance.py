@@ -34,20 +34,28 @@ from ..number import (
 )
 from ..subscriptions import Channel, Subscription
 from ..symbols import canonical
-from ._plan import one_host
+from ._plan import MAX_ASKED, one_host
 from ._rules import step
-from ._spec import BookRule, Context, Endpoints, LinkPlan, Pace, Request, Venue
+from ._spec import BookRule, Context, Endpoints, LinkPlan, Pace, PastTrade, Picture, Request, Venue
 
 NAME = "binance"
 # 5 frames a second in, our pings and pongs among them: 2, since the network may push two bursts together.
 # A connection takes 1024 streams; others stop at 200, since a small one loses less when it drops. A ticker is two
 # streams, so 200 subscriptions are 400 at most. 300 attempts in 5 minutes and 6000 of weight a minute by an address:
 # margins are for others on it. The venue pings every 20 s.
-PACE = Pace(frames_per_s=2, subscriptions_per_link=200, connects=(250, 300), rest=(5000, 60), silence_s=60)
+PACE = Pace(
+    frames_per_s=2,
+    subscriptions_per_link=200,
+    connects=(250, 300),
+    rest=(5000, 60),
+    silence_s=60,
+    lifetime_s=86_400,
+)
 SNAPSHOT_LEVELS = 1000
-BOOK = BookRule(snapshot="rest", numbered=True, window=SNAPSHOT_LEVELS)
+BOOK = BookRule(snapshot="rest", numbered=True, window=SNAPSHOT_LEVELS, audit=SNAPSHOT_LEVELS)
 SNAPSHOT_WEIGHT = 50
 """Of 6000 a minute; the next step, 5000 levels, costs 250 and would let only 24 books a minute begin."""
+HISTORY_TRADES, HISTORY_WEIGHT = 1000, 25
 
 
 class WTrade(Struct, Generic[P], tag_field="e", tag="trade", gc=False):
@@ -123,6 +131,17 @@ class WDepthReply(Struct, Generic[P, S]):
     asks: tuple[tuple[P, S], ...]
 
 
+class WPastTrade(Struct, Generic[P]):
+    """{"id":28457,"price":"4.00000100","qty":"12.00000000","quoteQty":"48.000012","time":1499865549590,
+    "isBuyerMaker":true,"isBestMatch":true}"""
+
+    id: Int64
+    price: P
+    qty: P
+    time: Millis
+    isBuyerMaker: bool
+
+
 class WError(Struct):
     """{"code":2,"msg":"Invalid request: missing field `method` at line 1 column 73"}"""
 
@@ -159,6 +178,8 @@ _best_wide = msgspec.json.Decoder(WBestFrame[Size], strict=False).decode
 _best_exact = msgspec.json.Decoder(WBestFrame[Decimal], strict=False).decode
 _depth = msgspec.json.Decoder(WDepthReply[Price, Size], strict=False).decode
 _depth_exact = msgspec.json.Decoder(WDepthReply[Decimal, Decimal], strict=False).decode
+_past = msgspec.json.Decoder(list[WPastTrade[Price]], strict=False).decode
+_past_exact = msgspec.json.Decoder(list[WPastTrade[Decimal]], strict=False).decode
 _talk = msgspec.json.Decoder(WTalk).decode
 _kind = msgspec.json.Decoder(WKind).decode
 
@@ -329,6 +350,7 @@ class Decoder(Generic[N]):
     def _request(self, method: str, about: Sequence[tuple[Subscription, str]]) -> list[str]:
         self._id += 1
         self._asked[self._id] = (method == "SUBSCRIBE", [(s.channel, native) for s, native in about])
+        self._asked.pop(self._id - MAX_ASKED, None)
         params = [f"{native.lower()}@{name}" for s, native in about for name in _STREAMS[s.channel]]
         return [orjson.dumps({"method": method, "params": params, "id": self._id}).decode()]
 
@@ -343,14 +365,38 @@ class Decoder(Generic[N]):
 
     def book_reply(self, native: str, body: bytes, recv_ns: int) -> None:
         """See `_spec.RestBooks`."""
-        if odd(body):
-            check_numbers(body)
-        reply: Any = _depth(body)
-        if self._exact:
-            reply = _depth_exact(body)
+        reply = self._read(body, _depth, _depth_exact)
         book = self._books(native)
         if book is not None:
             book.snapshot(reply.lastUpdateId, reply.bids, reply.asks, 0, recv_ns)
+
+    def audit_request(self, native: str) -> Request:
+        """See `_spec.Audits`."""
+        return self.book_request(native)
+
+    def audit_picture(self, native: str, body: bytes) -> Picture[N]:
+        """See `_spec.Audits`."""
+        reply = self._read(body, _depth, _depth_exact)
+        return Picture(reply.lastUpdateId, reply.bids, reply.asks)
+
+    def past_request(self, native: str, first: int, last: int, after_ns: int, before_ns: int) -> Request:
+        """See `_spec.History`; by id, oldest first."""
+        limit = min(last - first + 1, HISTORY_TRADES)
+        path = f"/api/v3/historicalTrades?symbol={quote(native, safe='')}&fromId={first}&limit={limit}"
+        return Request(path, weight=HISTORY_WEIGHT)
+
+    def past_trades(self, native: str, body: bytes) -> list[PastTrade[N]]:
+        """See `_spec.History`."""
+        return [
+            PastTrade(t.price, t.qty, "sell" if t.isBuyerMaker else "buy", t.id, t.time * 1_000_000)
+            for t in self._read(body, _past, _past_exact)
+        ]
+
+    def _read(self, body: bytes, checked: Any, exact: Any) -> Any:
+        if odd(body):
+            check_numbers(body)
+        read = checked(body)
+        return exact(body) if self._exact else read
 
 
 def _kind_of(payload: msgspec.Raw) -> str:
@@ -436,11 +482,16 @@ def plan(endpoints: Endpoints, wanted: Sequence[Subscription], pace: Pace) -> li
 VENUE = Venue(
     name=NAME,
     title="Binance",
-    endpoints=Endpoints(ws="wss://stream.binance.com:9443", rest="https://api.binance.com"),
+    endpoints=Endpoints(
+        ws="wss://stream.binance.com:9443",
+        rest="https://api.binance.com",
+        spare="wss://data-stream.binance.vision",  # market data alone, the same streams
+    ),
     pace=PACE,
     book=BOOK,
     decoder=Decoder,
     plan=plan,
+    history=True,
     instruments_requests=instruments_requests,
     instruments=instruments,
 )

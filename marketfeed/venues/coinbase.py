@@ -20,9 +20,9 @@ from ..events import Instrument
 from ..number import Int64, N, P, Price, S, Size, check_numbers, decimals, odd
 from ..subscriptions import Channel, Subscription
 from ..symbols import canonical, parse_symbol
-from ._plan import one_host
+from ._plan import MAX_ASKED, one_host
 from ._rules import rfc3339_ns, step
-from ._spec import BookRule, Context, Endpoints, LinkPlan, Pace, Request, Venue
+from ._spec import BookRule, Context, Endpoints, LinkPlan, Pace, PastTrade, Picture, Request, Venue
 
 NAME = "coinbase"
 # 8 connections and 8 messages a second by an address: 4, since the network may push two bursts together. 10 public
@@ -38,7 +38,9 @@ PACE = Pace(
     ping_idle_s=2.5,
     max_message=64 * 2**20,
 )
-BOOK = BookRule(snapshot="stream", scope="link", numbered=False)
+AUDIT_LEVELS = 50
+BOOK = BookRule(snapshot="stream", scope="link", numbered=False, audit=AUDIT_LEVELS)
+HISTORY_TRADES = 1000
 MAX_OLD = 10
 """Frames in a row numbered below what is expected, after which the venue has begun a new count."""
 
@@ -52,7 +54,7 @@ class WFrame(Struct):
     channel: str = ""
     timestamp: str = ""
     sequence_num: Int64 | None = None
-    events: msgspec.Raw = msgspec.Raw(b"[]")
+    events: msgspec.Raw = msgspec.Raw()
     type: str = ""
     message: str = ""
 
@@ -74,6 +76,32 @@ class WTrades(Struct, Generic[P]):
 
     type: Literal["snapshot", "update"]
     trades: list[WTrade[P]]
+
+
+class WPast(Struct, Generic[P]):
+    """{"trades":[...],"best_bid":"68923.66","best_ask":"68923.67"}: over REST, newest first."""
+
+    trades: list[WTrade[P]]
+
+
+class WRow(Struct, Generic[P, S]):
+    """{"price":"68923.66","size":"0.17189468"}"""
+
+    price: P
+    size: S
+
+
+class WPriceBook(Struct, Generic[P, S]):
+    """{"product_id":"BTC-USD","bids":[...],"asks":[...],"time":"2026-04-07T00:28:59.662782Z"}: it has no number."""
+
+    bids: list[WRow[P, S]]
+    asks: list[WRow[P, S]]
+
+
+class WShown(Struct, Generic[P, S]):
+    """{"pricebook":{...},"last":"68923.67","mid_market":"68923.665"}"""
+
+    pricebook: WPriceBook[P, S]
 
 
 class WTicker(Struct, Generic[S]):
@@ -130,6 +158,10 @@ _tickers = msgspec.json.Decoder(list[WTickers[Size]], strict=False).decode
 _tickers_exact = msgspec.json.Decoder(list[WTickers[Decimal]], strict=False).decode
 _books = msgspec.json.Decoder(list[WBook[Price, Size]], strict=False).decode
 _books_exact = msgspec.json.Decoder(list[WBook[Decimal, Decimal]], strict=False).decode
+_past = msgspec.json.Decoder(WPast[Price], strict=False).decode
+_past_exact = msgspec.json.Decoder(WPast[Decimal], strict=False).decode
+_shown = msgspec.json.Decoder(WShown[Price, Size], strict=False).decode
+_shown_exact = msgspec.json.Decoder(WShown[Decimal, Decimal], strict=False).decode
 _names = msgspec.json.Decoder(list[WName]).decode
 _subscriptions = msgspec.json.Decoder(list[WSubscriptions]).decode
 
@@ -273,8 +305,7 @@ class Decoder(Generic[N]):
                 if kind == "snapshot":
                     newest[name] = t.trade_id
                 else:
-                    side: Literal["buy", "sell"] = "sell" if t.side == "BUY" else "buy"
-                    sink.trade(t.price, t.size, side, t.trade_id, ts_event, recv_ns)
+                    sink.trade(t.price, t.size, _taker(t), t.trade_id, ts_event, recv_ns)
             for product, number in newest.items():
                 self._port.trades[product].seed(number, recv_ns)
         if not used:
@@ -365,6 +396,7 @@ class Decoder(Generic[N]):
         self._beating = True
         for channel, natives in _by_channel(add):
             self._asked.append({(channel, native) for native in natives})
+            del self._asked[:-MAX_ASKED]
             frames.append(_message("subscribe", channel, natives))
         return frames
 
@@ -377,9 +409,42 @@ class Decoder(Generic[N]):
         """See `_spec.Decoder`; a protocol ping does."""
         return None
 
+    def audit_request(self, native: str) -> Request:
+        """See `_spec.Audits`."""
+        return Request(f"{_BOOK}?product_id={quote(native, safe='')}&limit={AUDIT_LEVELS}")
+
+    def audit_picture(self, native: str, body: bytes) -> Picture[N]:
+        """See `_spec.Audits`."""
+        self._odd = odd(body)
+        shown = self._read(body, _shown, _shown_exact).pricebook
+        bids, asks = (tuple((v.price, v.size) for v in side) for side in (shown.bids, shown.asks))
+        return Picture(0, bids, asks)
+
+    def past_request(self, native: str, first: int, last: int, after_ns: int, before_ns: int) -> Request:
+        """See `_spec.History`; newest first, by whole seconds."""
+        query = f"limit={HISTORY_TRADES}"
+        if after_ns:
+            query += f"&start={after_ns // 10**9}"
+        if before_ns:
+            query += f"&end={before_ns // 10**9 + 1}"
+        return Request(f"{_ROOT}/{quote(native, safe='')}/ticker?{query}")
+
+    def past_trades(self, native: str, body: bytes) -> list[PastTrade[N]]:
+        """See `_spec.History`; the side is the maker's here too."""
+        self._odd = odd(body)
+        return [
+            PastTrade(t.price, t.size, _taker(t), t.trade_id, rfc3339_ns(t.time))
+            for t in self._read(body, _past, _past_exact).trades
+            if t.product_id == native
+        ]
+
 
 def _time(frame: WFrame) -> int:
     return rfc3339_ns(frame.timestamp) if frame.timestamp else 0
+
+
+def _taker(trade: WTrade[Any]) -> Literal["buy", "sell"]:
+    return "sell" if trade.side == "BUY" else "buy"
 
 
 def _trade_id(trade: WTrade[Any]) -> int:
@@ -429,6 +494,7 @@ _product = msgspec.json.Decoder(WProduct).decode
 _products = msgspec.json.Decoder(WProducts).decode
 _FLAGS = ("cancel_only", "limit_only", "post_only", "trading_disabled", "auction_mode", "is_disabled", "view_only")
 _ROOT = "/api/v3/brokerage/market/products"
+_BOOK = "/api/v3/brokerage/market/product_book"
 FEW = 5
 """Up to so many products are asked for one by one; the list of all is megabytes."""
 
@@ -496,6 +562,7 @@ VENUE = Venue(
     book=BOOK,
     decoder=Decoder,
     plan=plan,
+    history=True,
     instruments_requests=instruments_requests,
     instruments=instruments,
     first_data=frozenset({"trades", "ticker", "book"}),

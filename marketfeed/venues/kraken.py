@@ -17,9 +17,9 @@ from ..events import Instrument
 from ..number import Int64, N, P, Price, S, Size, check_numbers, odd
 from ..subscriptions import Subscription
 from ..symbols import canonical
-from ._plan import one_host
+from ._plan import MAX_ASKED, one_host
 from ._rules import crc32_levels, level_text, rfc3339_ns
-from ._spec import BookRule, Context, Endpoints, Levels, LinkPlan, Pace, Proof, Request, Venue
+from ._spec import BookRule, Context, Endpoints, Levels, LinkPlan, Pace, PastTrade, Picture, Proof, Request, Venue
 
 NAME = "kraken"
 # 150 connection attempts in 10 minutes by an address; about one public REST call a second; heartbeat each second
@@ -28,11 +28,20 @@ PACE = Pace(
     subscriptions_per_link=600,
     connects=(140, 600),
     rest=(1, 1.0),
-    silence_s=10,
+    silence_s=5,
     heartbeat=True,
-    ping_idle_s=5,
+    ping_idle_s=3,
 )
-BOOK = BookRule(snapshot="stream", checksum=crc32_levels, checksum_levels=10, depths=(10, 25, 100, 500, 1000))
+AUDIT_LEVELS = 50
+BOOK = BookRule(
+    snapshot="stream",
+    checksum=crc32_levels,
+    checksum_levels=10,
+    depths=(10, 25, 100, 500, 1000),
+    audit=AUDIT_LEVELS,
+)
+HISTORY_TRADES = 1000
+MAX_SECONDS = 10**11
 
 
 class WTrade(Struct, Generic[P]):
@@ -135,7 +144,31 @@ class WSystem(Struct):
     system: str = ""
 
 
+class WPast(Struct, Generic[P]):
+    """{"error":[],"result":{"XXBTZUSD":[["30243.40000","0.34507674",1688669597.8277369,"b","m","",61044952],...],
+    "last":"1688671969993150842"}}: price, size, time, side, order type, misc, id; oldest first."""
+
+    result: dict[str, list[tuple[P, P, Decimal, Literal["b", "s"], str, str, Int64]] | str] = {}
+
+
+class WDepth(Struct, Generic[P, S]):
+    """{"bids":[["45285.2","0.001",1699999999],...],"asks":[...]}: price, size, time."""
+
+    bids: list[tuple[P, S, float]]
+    asks: list[tuple[P, S, float]]
+
+
+class WShown(Struct, Generic[P, S]):
+    """{"error":[],"result":{"XXBTZUSD":{...}}}: it has no number."""
+
+    result: dict[str, WDepth[P, S]] = {}
+
+
 _envelope = msgspec.json.Decoder(WFrame).decode
+_past = msgspec.json.Decoder(WPast[Price], strict=False).decode
+_past_exact = msgspec.json.Decoder(WPast[Decimal], strict=False).decode
+_shown = msgspec.json.Decoder(WShown[Price, Size], strict=False).decode
+_shown_exact = msgspec.json.Decoder(WShown[Decimal, Decimal], strict=False).decode
 _reply = msgspec.json.Decoder(WReply).decode
 _system = msgspec.json.Decoder(list[WSystem]).decode
 _names = msgspec.json.Decoder(list[WName]).decode
@@ -174,13 +207,15 @@ class Decoder(Generic[N]):
         frame = _envelope(raw)
         channel = frame.channel
         if channel == "book":
-            self._on_book(frame.type == "snapshot", frame.data, recv_ns)
+            self._on_book(_is_snapshot(frame), frame.data, recv_ns)
         elif channel == "trade":
-            self._on_trades(frame.type == "snapshot", frame.data, recv_ns)
+            self._on_trades(_is_snapshot(frame), frame.data, recv_ns)
         elif channel == "ticker":
             self._on_ticker(frame.data, recv_ns)
-        elif channel == "heartbeat" or frame.method == "pong":
+        elif channel == "heartbeat":
             self._port.control()
+        elif frame.method == "pong":
+            self._port.pong()
         elif channel == "status":
             systems = _system(frame.data)
             self._port.control()
@@ -318,6 +353,7 @@ class Decoder(Generic[N]):
         for (channel, depth), natives in groups.items():
             self._req_id += 1
             self._requests[self._req_id] = (channel, natives)
+            self._requests.pop(self._req_id - MAX_ASKED, None)
             params: dict[str, Any] = {"channel": channel, "symbol": natives}
             if channel == "book":
                 params["depth"] = depth
@@ -332,6 +368,58 @@ class Decoder(Generic[N]):
         """See `_spec.Decoder`; Kraken counts a JSON ping as activity."""
         self._req_id += 1
         return f'{{"method":"ping","req_id":{self._req_id}}}'
+
+    def audit_request(self, native: str) -> Request:
+        """See `_spec.Audits`."""
+        return Request(f"/0/public/Depth?pair={_rest_name(native)}&count={AUDIT_LEVELS}")
+
+    def audit_picture(self, native: str, body: bytes) -> Picture[N]:
+        """See `_spec.Audits`."""
+        shown = next(iter(self._result(body, _shown, _shown_exact)), None)
+        if shown is None:
+            raise ValueError("an error in place of a book")
+        bids, asks = (tuple((price, size) for price, size, _ in side) for side in (shown.bids, shown.asks))
+        return Picture(0, bids, asks)
+
+    def past_request(self, native: str, first: int, last: int, after_ns: int, before_ns: int) -> Request:
+        """See `_spec.History`; by time, oldest first. Streams cut times to microseconds."""
+        since = max(0, after_ns - 1_000_000)
+        return Request(f"/0/public/Trades?pair={_rest_name(native)}&since={since}&count={HISTORY_TRADES}")
+
+    def past_trades(self, native: str, body: bytes) -> list[PastTrade[N]]:
+        """See `_spec.History`; an error is no page."""
+        rows: Any = next((found for found in self._result(body, _past, _past_exact) if not isinstance(found, str)), ())
+        return [
+            PastTrade(price, size, "buy" if side == "b" else "sell", number, _micros(at) * 1_000)
+            for price, size, at, side, _, _, number in rows
+        ]
+
+    def _result(self, body: bytes, checked: Any, exact: Any) -> Any:
+        """What is under the pair's REST name, which is not the one asked for; nothing where the answer is an error."""
+        if odd(body):
+            check_numbers(body)
+        read = checked(body)
+        return (exact(body) if self._exact else read).result.values()
+
+
+def _is_snapshot(frame: WFrame) -> bool:
+    """Whether data is a snapshot, and no update. Raises ValueError where it says neither."""
+    if frame.type == "update":
+        return False
+    if frame.type == "snapshot":
+        return True
+    raise ValueError("neither a snapshot nor an update")
+
+
+def _micros(seconds: Decimal) -> int:
+    """A time as the stream has it. Raises ValueError where it is none."""
+    if not 0 <= seconds < MAX_SECONDS:
+        raise ValueError(f"not a Unix time: {seconds:.40}")
+    return int(seconds * 1_000_000)
+
+
+def _rest_name(native: str) -> str:
+    return quote("/".join(_OLD.get(part, part) for part in native.split("/")), safe="")
 
 
 def _fixed(number: Decimal, digits: int | None) -> str:
@@ -364,9 +452,9 @@ _OLD = {modern: old for old, modern in _MODERN.items()}
 
 def instruments_requests(symbols: Sequence[str]) -> list[Request]:
     """AssetPairs of these symbols, then all."""
-    names = ["/".join(_OLD.get(part, part) for part in symbol.split("-")) for symbol in symbols]
+    names = ",".join("/".join(_OLD.get(part, part) for part in symbol.split("-")) for symbol in symbols)
     return [
-        Request(f"/0/public/AssetPairs?pair={quote(','.join(names), safe='')}"),
+        Request(f"/0/public/AssetPairs?pair={quote(names, safe='')}"),
         Request("/0/public/AssetPairs"),
     ]
 
@@ -417,6 +505,7 @@ VENUE = Venue(
     book=BOOK,
     decoder=Decoder,
     plan=plan,
+    history=True,
     instruments_requests=instruments_requests,
     instruments=instruments,
     first_data=frozenset({"ticker", "book"}),

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import pytest
 
-from marketfeed.commands import Close, Command, Fetch, Send
+from marketfeed.commands import Close, Command, Fetch, Replace, Send
 from marketfeed.counts import Counts
 from marketfeed.events import Head, Instrument, encode_json
 from marketfeed.outlet import Outlet
@@ -24,8 +24,9 @@ START = 1_790_000_000 * SECOND
 class Talk:
     """A session and what came of it.
 
-    `sent` are the frames it sent, `fetches` its open REST calls, `closed` why it wants to close, "" where it does not.
-    Every frame comes a millisecond after what was before it.
+    `sent` are the frames it sent, `fetches` its open REST calls, `closed` why it wants to close, `replaced` why another
+    connection is to take over, "" where it does not.
+    Every frame comes a millisecond after what was before it. `care` is for the session.
     """
 
     def __init__(
@@ -37,11 +38,12 @@ class Talk:
         depth: int = 0,
         exact: bool = False,
         digits: tuple[int, int] | None = None,
+        **care: Any,
     ) -> None:
         self.events: list[Head] = []
         self.sent: list[Any] = []
         self.fetches: list[Fetch] = []
-        self.closed = ""
+        self.closed = self.replaced = ""
         self.mono_ns = SECOND
         self.now = START
         self.venue = venue
@@ -61,7 +63,7 @@ class Talk:
         wanted = [Subscription(venue.name, n, c, depth if c == "book" else 0) for n in names for c in channels]
         (plan,) = venue.plan(venue.endpoints, wanted, venue.pace)
         self.session: Session[Any] = Session(
-            venue, plan, Streams(Outlet(self.events.append)), instruments, link="link-1", exact=exact
+            venue, plan, Streams(Outlet(self.events.append)), instruments, link="link-1", exact=exact, **care
         )
 
     @property
@@ -137,6 +139,8 @@ class Talk:
                 self.fetches.append(command)
             elif isinstance(command, Close):
                 self.closed = command.reason
+            elif isinstance(command, Replace):
+                self.replaced = command.reason
 
 
 def _kind(event: Head) -> str:

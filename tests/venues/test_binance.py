@@ -331,7 +331,7 @@ def test_T16_an_announced_shutdown_asks_for_a_new_connection(begin: Begin, frame
     (status,) = talk.take()
     assert isinstance(status, VenueStatus)
     assert status.status == "shutdown"
-    assert talk.closed == "the venue announced its shutdown"
+    assert talk.replaced == "the venue announced its shutdown"
     assert talk.counts.control == 1
 
 

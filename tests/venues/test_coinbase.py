@@ -281,6 +281,15 @@ def test_P04_any_other_bad_frame_voids_no_book(begin: Begin, frame: dict[str, An
     assert talk.counts.links_ok == 2
 
 
+@pytest.mark.parametrize("channel", ["l2_data", "market_trades", "ticker"])
+def test_P04_a_frame_without_its_events_is_no_empty_one(begin: Begin, channel: str) -> None:
+    frame = say(1, channel)
+    del frame["events"]
+    talk = begin().frame(book(0, "snapshot"), frame)
+    assert kinds(talk)[:2] == ["BookSnapshot", "Malformed"]
+    assert (talk.states()["BTC-USD"] == "live") == (channel != "l2_data")
+
+
 def test_a_bad_frame_is_not_told_twice_when_the_next_number_shows_the_hole(begin: Begin) -> None:
     talk = begin().frame(book(0, "snapshot"), trades(1, row(1)))
     talk.take()
@@ -364,9 +373,9 @@ def test_P16_an_old_frame_is_dropped_whatever_it_is(begin: Begin, frame: dict[st
 
 def test_P25_a_new_count_asks_for_a_new_connection(begin: Begin) -> None:
     talk = live(begin).frame(beat(3), beat(5), *(beat(i) for i in range(MAX_OLD - 6)), *(beat(i) for i in range(5)))
-    assert (talk.closed, talk.take()) == ("", [])
+    assert (talk.replaced, talk.take()) == ("", [])
     talk.frame(beat(5))
-    assert talk.closed == "the venue began a new count of frames"
+    assert talk.replaced == "the venue began a new count of frames"
     assert "BookVoid BTC-USD" in talk.told()
 
 

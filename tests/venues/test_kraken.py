@@ -239,6 +239,39 @@ def test_P04_a_bad_frame_voids_the_books_it_may_be_of(begin: Begin, frame: str, 
     assert [e.symbol for e in talk.take() if isinstance(e, BookVoid)] == voided
 
 
+@pytest.mark.parametrize("frame", [book("update", [], [], 1), trade()], ids=["book", "trade"])
+@pytest.mark.parametrize("kind", [None, "", "Snapshot"])
+def test_P04_data_that_does_not_say_whether_it_is_history_is_not_read(begin: Begin, frame: Any, kind: Any) -> None:
+    message = json.loads(frame) if isinstance(frame, str) else frame
+    message = {name: value for name, value in (message | {"type": kind}).items() if value is not None}
+    talk = begin().frame(SNAPSHOT)
+    talk.take()
+    talk.frame(message)
+    assert isinstance(talk.take()[0], Malformed)
+
+
+def answering_pings(talk: Talk) -> Talk:
+    """Six seconds in which nothing comes but answers to pings."""
+    for _ in range(12):
+        talk.wait(0.5)
+        talk.frame(*[{"method": "pong", "req_id": s["req_id"]} for s in talk.sent if s["method"] == "ping"])
+        talk.sent.clear()
+    return talk
+
+
+def test_T04_a_venue_that_answers_pings_and_has_stopped_its_heartbeat_is_given_up(begin: Begin) -> None:
+    talk = answering_pings(begin().frame(ack(1, "book"), SNAPSHOT))
+    assert talk.closed.startswith("silent for 5")
+    assert talk.counts.control == talk.counts.frames - 1
+
+
+def test_T04_where_nothing_is_due_an_answered_ping_is_life(begin: Begin) -> None:
+    refusal = {"error": "Currency pair not supported BTC/USD", "method": "subscribe", "success": False, "req_id": 1}
+    talk = answering_pings(begin(channels=("book",)).frame(refusal | {"symbol": "BTC/USD"}))
+    assert talk.session.refusals()
+    assert talk.closed == ""
+
+
 # Numbers: JSON numbers here, never strings
 
 FIELDS = {
@@ -399,4 +432,4 @@ def test_P30_maintenance_voids_the_books_and_its_end_brings_a_new_connection(beg
     talk.frame({**system, "data": [{"system": "online"}]}, {**system, "data": [{"system": "maintenance"}]})
     assert talk.closed == ""
     talk.frame({**system, "data": [{"system": "online"}]}).wait(1)
-    assert talk.closed == "online again after maintenance"
+    assert talk.replaced == "online again after maintenance"

@@ -1,0 +1,50 @@
+"""Whether a connection lives, judged once a second from what came since the last look."""
+
+import pytest
+from msgspec import structs
+
+from marketfeed.pulse import Pulse
+from marketfeed.venues._spec import Pace
+
+SECOND = 1_000_000_000
+PACE = Pace(frames_per_s=5, subscriptions_per_link=10, connects=(1, 1), rest=(1, 1), silence_s=60, ping_idle_s=10)
+
+
+def looks(*, answers: bool) -> list[tuple[int, str]]:
+    """What is found in half a minute of silence after a lively one, and when."""
+    pulse, found = Pulse(PACE, 0), []
+    for now in range(1, 61):
+        verdict, _ = pulse.look(5 * min(now, 30), now * SECOND)
+        pulse.pongs += answers and verdict == "ping"
+        if verdict != "fine":
+            found.append((now - 30, verdict))
+    return found
+
+
+def test_T03_a_ping_without_an_answer_is_waited_for_before_anything_else_is_asked() -> None:
+    assert looks(answers=False)[:2] == [(10, "ping"), (15, "dead")]
+
+
+def test_T04_answered_pings_beside_stopped_data_are_doubted() -> None:
+    assert looks(answers=True)[:3] == [(10, "ping"), (11, "quiet"), (12, "quiet")]
+
+
+def test_T03_silence_is_reckoned_from_the_frame_and_not_from_the_look_that_found_it() -> None:
+    pulse = Pulse(structs.replace(PACE, silence_s=5), 0)
+    assert pulse.look(1, SECOND, SECOND // 2) == ("fine", "")
+    assert pulse.due == 11 * SECOND // 2
+    assert pulse.look(1, pulse.due - 1)[0] == "fine"
+    assert pulse.look(1, pulse.due) == ("dead", "silent for 5.0 s")
+
+
+@pytest.mark.parametrize("age", [-SECOND, 0, 30 * SECOND])
+def test_C14_a_clock_that_was_set_moves_it_by_a_look_at_most(age: int) -> None:
+    pulse = Pulse(PACE, 0)
+    pulse.look(1, 9 * SECOND, age)
+    assert 8 * SECOND <= pulse.heard_at <= 9 * SECOND
+
+
+def test_a_ping_that_waits_is_due_before_silence() -> None:
+    pulse = Pulse(PACE, 0)
+    assert pulse.look(0, 10 * SECOND) == ("ping", "")
+    assert pulse.due == 15 * SECOND
