@@ -16,16 +16,27 @@ class Ping(Struct, frozen=True):
 
 
 class Fetch(Struct, frozen=True):
-    """Make a REST call within the budget; the answer is `on_reply(token, ...)` or `on_failure(token, ...)`."""
+    """Make a REST call within the budget; the answer is `on_reply(token, ...)` or `on_failure(token, ...)`.
+
+    One in the `background` leaves half of the budget to others.
+    """
 
     token: int
     request: Request
+    background: bool = False
 
 
 class Close(Struct, frozen=True):
-    """Close the connection; the driver makes a new one."""
+    """Close the connection; the driver makes a new one. Of one that is `dead` no answer is awaited."""
+
+    reason: str
+    dead: bool = False
+
+
+class Replace(Struct, frozen=True):
+    """Close the connection once another has taken over from it."""
 
     reason: str
 
 
-Command = Send | Ping | Fetch | Close
+Command = Send | Ping | Fetch | Close | Replace

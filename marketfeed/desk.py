@@ -14,7 +14,7 @@ ways into and out of these states are here: the reason for its length.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
-from .events import Recovered, Refused, Stale, Subscribed
+from .events import Refused, Subscribed
 from .outlet import Stream
 from .pace import SECOND, Quota
 from .streams import BookStream
@@ -45,7 +45,6 @@ class Entry:
         "reason",
         "seen",
         "since",
-        "stale",
         "state",
         "stream",
         "subscription",
@@ -60,7 +59,6 @@ class Entry:
         self.since = 0
         self.seen = stream.heard()
         self.tries = 0
-        self.stale = False
         self.muted = False
         self.again: Subscription | None = None
         self.later = 0
@@ -131,6 +129,14 @@ class Desk:
                 self.entries[entry.key] = entry
             elif known.state == "dropping":
                 known.again = entry.subscription  # its depth may be another
+                known.stream = entry.stream
+
+    def reseat(self, key: Key, stream: Stream) -> None:
+        """This one is heard elsewhere from now on; what was heard of it before counts on."""
+        entry = self.entries.get(key)
+        if entry is not None:
+            entry.seen += stream.heard() - entry.stream.heard()
+            entry.stream = stream
 
     def drop(self, keys: Iterable[Key], now: int) -> None:
         """Want these no more."""
@@ -158,9 +164,7 @@ class Desk:
         """It fell silent while the connection lives: tell it, and ask for it anew (T04)."""
         entry = self.entries[key]
         entry.muted = True
-        if not entry.stale:
-            entry.stale = True
-            entry.stream.tell(Stale, recv_ns, channel=key[0], reason=f"{reason}; it is asked for again")
+        entry.stream.doubt(f"{reason}; it is asked for again", recv_ns)
         self.renew(key)
 
     def accepted(self, key: Key, recv_ns: int) -> None:
@@ -239,18 +243,16 @@ class Desk:
             elif entry.since <= now - int(pace.first_data_s * SECOND):
                 if entry.subscription.channel in self._snapshots:
                     self._again(entry, now, recv_ns, "acknowledged, but no data")
-                elif not entry.stale:
-                    entry.stale = True
+                else:
+                    book = ", or its snapshot waits for its turn" if isinstance(entry.stream, BookStream) else ""
                     reason = f"no data in {pace.first_data_s:g} s since the acknowledgement; the market may be quiet"
-                    entry.stream.tell(Stale, recv_ns, channel=entry.subscription.channel, reason=reason)
+                    entry.stream.doubt(reason + book, recv_ns)
 
     def _flows(self, entry: Entry, recv_ns: int) -> None:
         entry.state = "flowing"
         entry.tries = 0
         entry.muted = False
-        if entry.stale:
-            entry.stale = False
-            entry.stream.tell(Recovered, recv_ns, channel=entry.subscription.channel)
+        entry.stream.flows(recv_ns)
 
     def _again(self, entry: Entry, now: int, recv_ns: int, reason: str) -> None:
         """A deadline passed: ask again, three times at once, then slowly and with a `Stale`."""
@@ -259,10 +261,7 @@ class Desk:
             self._stuck(f"{entry.subscription.name} fell silent, and did not come back after {TRIES} tries")
         elif entry.tries >= TRIES:
             entry.later = now + int(RETRY_S * SECOND)
-            if not entry.stale:
-                entry.stale = True
-                reason = f"{reason} after {TRIES} tries"
-                entry.stream.tell(Stale, recv_ns, channel=entry.subscription.channel, reason=reason)
+            entry.stream.doubt(f"{reason} after {TRIES} tries", recv_ns)
         if entry.state == "acked":
             self._renew(entry)  # asked for what it serves already, a venue sends no snapshot
         else:

@@ -1,27 +1,30 @@
 """`Driver`: runs the sessions of one link, one connection after another. Knows no venue and no kind of event.
 
 Decisions are the session's; this is sockets, one timer, fetches within the budget, and back-off that never gives up.
+All that a link meets between two connections is here: the reason for its length.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from .clock import Clock
-from .commands import Close, Fetch, Ping, Send
+from .commands import Close, Command, Fetch, Ping, Replace, Send
 from .errors import ConfigError, TransportError
+from .log_limit import limited
+from .meter import Meter
 from .pace import SECOND, Backoff, Budget
 from .rest import Reply, Rest
 from .session import Session
 from .subscriptions import Subscription
-from .transport import Link, Transport
+from .transport import GIVEN_UP, Link, Transport
 from .transports.polling import PollingLink
 from .venues._spec import Request, Secret
+from .watch import UNWATCHED, Unwatched, Watch
 
-log = logging.getLogger("marketfeed.driver")
+log = limited("marketfeed.driver")
 
 SLOW_RETRY_NS = 60 * SECOND
 """Between attempts that nothing but a change of settings or certificates can mend (T09, T15)."""
@@ -44,20 +47,51 @@ class Edge(Struct, frozen=True):
     proxy: str | None = None
     headers: Callable[[], Mapping[str, str | Secret]] = dict
     """Asked before each REST call: keys, from the environment; a node writes itself a new one when it starts."""
+    watch: Watch | Unwatched = UNWATCHED
+    """Over the loop: looked at before what was read late."""
+    meter: Meter = field(default_factory=Meter)
 
     async def call(self, request: Request) -> Reply:
         """Make a REST call. Raises TransportError and ConfigError as `Rest.fetch`."""
+        meter, began = self.meter, self.clock.mono_ns()
+        meter.calls += 1
+        try:
+            reply = await self._call(request)
+        except TransportError:
+            meter.failed_calls += 1
+            raise
+        meter.exchanged(self.clock.mono_ns() - began)
+        return reply
+
+    async def _call(self, request: Request) -> Reply:
         if keys := self.headers():
             request = structs.replace(request, headers={**keys, **request.headers})
         return await self.rest.fetch(self.rest_base, request)
 
-    async def turn(self, reserve: Callable[[int], int]) -> None:
-        """Wait for a turn in the budget; where the venue sends us away meanwhile, for another one after that."""
+    async def turn(self, weight: int | None = None) -> None:
+        """Wait for a turn in the budget, of a call of that weight or of a connection.
+
+        Where the venue sends us away meanwhile, for another one after that. One that is waited for no more is given
+        back.
+        """
+        budget = self.budget
         while True:
-            at = reserve(self.clock.mono_ns())
-            await self.sleep_until(at)
-            if self.budget.blocked_until <= max(at, self.clock.mono_ns()):
+            now = self.clock.mono_ns()
+            at = budget.connect_at(now) if weight is None else budget.fetch_at(weight, now)
+            if at > now:
+                self.meter.waited(at - now)
+            try:
+                await self.sleep_until(at)
+            except asyncio.CancelledError:
+                budget.give_back(weight, at)
+                raise
+            if budget.blocked_until <= max(at, self.clock.mono_ns()):
                 return
+
+    async def leisure(self, weight: int) -> None:
+        """Wait until a call of this weight takes nothing from those that books wait for."""
+        while (at := self.budget.spare_at(weight, now := self.clock.mono_ns())) > now:
+            await self.sleep_until(at)
 
     async def sleep_until(self, mono_ns: int) -> None:
         """Sleep until a time of the monotonic clock."""
@@ -75,6 +109,9 @@ class Maker(Protocol):
     def failed(self, reason: str, status: int, retry_s: float, attempt: int) -> None:
         """An attempt came to nothing."""
 
+    def replace(self, reason: str) -> None:
+        """The standing connection is to be left, once another has taken over."""
+
     def ended(self, session: Session[Any]) -> None:
         """A session's connection is gone; its counters are final."""
 
@@ -85,6 +122,8 @@ class Driver:
     def __init__(self, url: str, headers: Mapping[str, str], maker: Maker, edge: Edge) -> None:
         self.url = url
         self.session: Session[Any] | None = None
+        self.parting = "closed by us"
+        """Why the connection ends, where cancelling ends it."""
         self._headers = headers
         self._maker = maker
         self._edge = edge
@@ -94,15 +133,22 @@ class Driver:
         self._closed: asyncio.Future[tuple[int, str]] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._armed = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._stood_ns = 0
+        """For how long the loop stood still: sessions know nothing of that time, so that nobody's silence is in it."""
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self.on_frames: Callable[[list[bytes], int], None] = _nowhere
         """See `LinkListener`; made anew for each connection, with all it needs at hand."""
+
+    @property
+    def frame_age(self) -> int | None:
+        """Since frames came (ns), known to about a second; None where no connection stands."""
+        return None if self.session is None else max(0, self._now() - self.session.heard_at)
 
     async def run(self) -> None:
         """Connect, serve, and connect again, for ever."""
         edge = self._edge
         while True:
-            await edge.turn(edge.budget.connect_at)
+            await edge.turn()
             try:
                 delay = await self._serve()
             except TransportError as exc:
@@ -112,7 +158,7 @@ class Driver:
     def change(self, add: Sequence[Subscription], drop: Sequence[Subscription]) -> None:
         """Change what is wanted on the standing connection; the next one asks the maker anyway."""
         if self.session is not None and self._link is not None:
-            self.session.change(add, drop, self._edge.clock.mono_ns())
+            self.session.change(add, drop, self._now())
             self._after()
 
     def poll(self) -> None:
@@ -127,14 +173,36 @@ class Driver:
         if self._link is not None:
             self._link.close(1000, reason)
 
+    def stood(self, lag_ns: int) -> None:
+        """The loop stood still for so long: whoever was silent meanwhile was not heard (C05)."""
+        self._stood_ns += lag_ns
+        if self.session is not None:
+            self._arm(self.session.deadline)
+
+    def slept(self, reason: str) -> None:
+        """The machine slept: all that flowed is in doubt at once, and a new connection follows (T23)."""
+        session, link = self.session, self._link
+        if session is not None and link is not None:
+            session.slept(reason, self._edge.clock.unix_ns())
+            self._edge.deliver()
+            if self.url:
+                link.close(GIVEN_UP, reason)
+                self.on_closed(GIVEN_UP, reason)  # at once: what is in hand is not to be taken in
+
+    def _now(self) -> int:
+        """The time of sessions (mono_ns)."""
+        return self._edge.clock.mono_ns() - self._stood_ns
+
     async def _serve(self) -> int:
         """One connection from open to close; returns the delay before the next, in nanoseconds."""
         edge = self._edge
         self._closed = asyncio.get_running_loop().create_future()
         if self.url:
+            began = edge.clock.mono_ns()
             link = await edge.transport.connect(
                 self.url, self, headers=self._headers, max_message=edge.max_message, proxy=edge.proxy, clock=edge.clock
             )
+            edge.meter.exchanged(edge.clock.mono_ns() - began)
         else:
             link = PollingLink(self)
         try:
@@ -149,9 +217,9 @@ class Driver:
         self._link, self.session = link, session
         self.on_frames = self._receiver(session)
         self._backoff.up(edge.clock.mono_ns())
-        code, reason, retry = 1000, "closed by us", False
+        code, reason, retry = 1000, "", False
         try:
-            session.on_open(edge.clock.mono_ns(), edge.clock.unix_ns(), self._backoff.attempt + 1)
+            session.on_open(self._now(), edge.clock.unix_ns(), self._backoff.attempt + 1)
             self._after()
             code, reason = await closed
             retry = True
@@ -160,7 +228,7 @@ class Driver:
             delay = self._backoff.down(edge.clock.mono_ns(), edge.dice())
             session.on_close(
                 code,
-                reason,
+                reason if retry else self.parting,
                 edge.clock.unix_ns(),
                 retry_s=delay / SECOND if retry else None,
                 attempt=self._backoff.attempt,
@@ -175,7 +243,7 @@ class Driver:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for task in self._tasks:
+        for task in list(self._tasks):
             task.cancel()
 
     def _failed(self, exc: TransportError) -> int:
@@ -193,12 +261,21 @@ class Driver:
 
     def _receiver(self, session: Session[Any]) -> Callable[[list[bytes], int], None]:
         take, after, deliver = session.on_frames, self._after, self._deliver
+        meter, clock = self._edge.meter, self._edge.clock
+        watch, closed = self._edge.watch, self._closed
 
         def on_frames(frames: list[bytes], recv_ns: int) -> None:
-            if take(frames, recv_ns):
-                after()
-            else:
-                deliver()
+            if recv_ns < meter.due:  # nothing stood still since the last that was measured
+                if take(frames, recv_ns):
+                    after()
+                else:
+                    deliver()
+                return
+            if recv_ns > watch.late_at:
+                watch.look()
+                if closed is not None and closed.done():
+                    return  # the machine slept
+            meter.measure(recv_ns, after if take(frames, recv_ns) else deliver, clock)
 
         return on_frames
 
@@ -217,9 +294,9 @@ class Driver:
         session = self.session
         if session is None:
             return
-        clock = self._edge.clock
-        if session.deadline <= clock.mono_ns():
-            session.on_tick(clock.mono_ns(), clock.unix_ns())
+        now = self._now()
+        if session.deadline <= now:
+            session.on_tick(now, self._edge.clock.unix_ns())
         while session.commands:
             commands = session.commands[:]
             session.commands.clear()
@@ -233,12 +310,14 @@ class Driver:
         if self._timer is not None:
             self._timer.cancel()
         self._armed = deadline
-        delay = max(0, deadline - self._edge.clock.mono_ns()) / SECOND
+        delay = max(0, deadline - self._now()) / SECOND
         self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
+        self._edge.meter.due = 0  # the clock may have been turned back
         try:
+            self._edge.watch.look()  # nobody is judged by a time in which nothing ran
             self._after()
         except Exception as exc:  # a fault of ours: the loop would only log it
             self._fault(exc)
@@ -248,7 +327,7 @@ class Driver:
         if self._closed is not None and not self._closed.done():
             self._closed.set_exception(error)
 
-    def _perform(self, session: Session[Any], command: Send | Ping | Fetch | Close) -> None:
+    def _perform(self, session: Session[Any], command: Command) -> None:
         link = self._link
         if link is None:
             return
@@ -257,32 +336,36 @@ class Driver:
         elif isinstance(command, Ping):
             link.ping()
         elif isinstance(command, Close):
-            link.close(1000, command.reason)
+            link.close(GIVEN_UP if command.dead else 1000, command.reason)
+        elif isinstance(command, Replace):
+            self._maker.replace(command.reason)
         else:
             task = asyncio.get_running_loop().create_task(self._fetch(session, command))
-            self._tasks.add(task)
+            self._tasks[task] = None
             task.add_done_callback(self._fetched)
 
     def _fetched(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fault(error)
 
     async def _fetch(self, session: Session[Any], fetch: Fetch) -> None:
         """Make a call when the budget allows it; the session hears of it either way."""
         edge = self._edge
-        await edge.turn(lambda now: edge.budget.fetch_at(fetch.request.weight, now))
+        if fetch.background:
+            await edge.leisure(fetch.request.weight)
+        await edge.turn(fetch.request.weight)
         try:
             reply = await edge.call(fetch.request)
         except (TransportError, ConfigError) as exc:
             log.info("fetch failed: %s", exc)
-            session.on_failure(fetch.token, edge.clock.mono_ns(), str(exc))
+            session.on_failure(fetch.token, self._now(), str(exc))
         else:
             now = edge.clock.mono_ns()
             edge.budget.used(reply.used_weight, now)
             if reply.status in BANNED or reply.retry_after_s is not None:
                 edge.budget.retry_after(60.0 if reply.retry_after_s is None else reply.retry_after_s, now, edge.dice())
-            session.on_reply(fetch.token, reply.status, reply.body, edge.clock.unix_ns(), now)
+            session.on_reply(fetch.token, reply.status, reply.body, edge.clock.unix_ns(), self._now())
         if session is self.session:
             self._after()
 

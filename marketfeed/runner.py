@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import count
 from typing import Any
 
 from msgspec import structs
@@ -10,21 +11,24 @@ from msgspec import structs
 from .budgets import budget_of
 from .clock import Clock
 from .counts import Counts
-from .driver import Driver, Edge
+from .driver import Edge
 from .errors import ConfigError, TransportError, UnknownSymbol
 from .events import Disconnected, Head, Instrument, Refused
 from .hashblocks import check_zmq, hashblocks
 from .hub import Hub
 from .listing import Listing
-from .pace import SECOND, Backoff
+from .meter import Meter
+from .pace import SECOND, Backoff, Budget
+from .places import Place, Serving, Wire
 from .rest import Rest
 from .session import Session
-from .settings import VenueSettings, credentials
+from .settings import VenueSettings, check_redundancy, credentials
 from .subscriptions import Subscription
-from .taped import Tape, Taping, names
+from .taped import Tape, Taping
 from .text import escaped
 from .transport import Transport
-from .venues._spec import LinkPlan, Venue
+from .venues._spec import Venue
+from .watch import UNWATCHED, Unwatched, Watch
 
 
 class Runner:
@@ -42,7 +46,11 @@ class Runner:
         dice: Callable[[], float],
         exact: bool,
         tape: Tape | None = None,
+        redundancy: int = 1,
+        watch: Watch | Unwatched = UNWATCHED,
     ) -> None:
+        if settings.redundancy is not None:
+            check_redundancy(settings.redundancy)
         if settings.pace is not None:
             venue = structs.replace(venue, pace=settings.pace)
         if settings.zmq is not None:
@@ -54,15 +62,14 @@ class Runner:
         self.refused: dict[str, str] = {}
         self.ended = Counts()
         self._hub = hub
-        self._exact = exact
         self._taping = Taping(tape)
         self._settings = settings
         self._wanted: set[Subscription] = set()
-        self._links: list[_Kept] = []
-        self._made = 0
+        self._places: list[Place] = []
         self._work = asyncio.Event()
         self._asked = asyncio.Event()
         self._last_failure = ""
+        self.meter = Meter(hub.batch)
         self._edge = Edge(
             transport=transport,
             rest=rest,
@@ -74,10 +81,27 @@ class Runner:
             max_message=venue.pace.max_message,
             proxy=settings.proxy,
             headers=partial(credentials, venue),
+            watch=watch,
+            meter=self.meter,
         )
-        self._taping.keep("about", venue=venue.name, exact=exact, max_resyncs=settings.max_resyncs, pace=settings.pace)
+        care = {key: getattr(settings, key) for key in ("max_resyncs", "backfill", "audit_s")}
+        self._taping.keep("about", venue=venue.name, exact=exact, pace=settings.pace, **care)
         self._listing = Listing(venue, self._edge, exact=exact)
         self.instruments = self._listing.known
+        self._serving = Serving(
+            venue=venue,
+            endpoints=self.endpoints,
+            edge=self._edge,
+            taping=self._taping,
+            streams=hub.streams,
+            instruments=self.instruments,
+            exact=exact,
+            care=care,
+            tell=self._tell,
+            ended=self.ended,
+            redundancy=redundancy if settings.redundancy is None else settings.redundancy,
+            numbers=count(1),
+        )
 
     async def run(self) -> None:
         """Serve until cancelled; every link and task ends with it. What is known is served while more is learnt."""
@@ -85,14 +109,18 @@ class Runner:
             tasks.create_task(self._learn())
             if self._settings.zmq is not None:
                 tasks.create_task(hashblocks(self._settings.zmq, self._poll_now))
-            while True:
-                await self._work.wait()
-                self._work.clear()
-                self._assign(tasks)
+            try:
+                while True:
+                    await self._work.wait()
+                    self._work.clear()
+                    self._assign(tasks)
+            finally:
+                for place in self._places:
+                    place.end()
 
     def _poll_now(self) -> None:
-        for kept in self._links:
-            kept.driver.poll()
+        for wire in self.links:
+            wire.driver.poll()
 
     def want(self, subscriptions: Iterable[Subscription]) -> None:
         """Serve these too; one that was refused is looked up again."""
@@ -109,15 +137,30 @@ class Runner:
             self.refused.pop(subscription.name, None)
         self._work.set()
 
+    @property
+    def budget(self) -> Budget:
+        """What the venue allows this address."""
+        return self._edge.budget
+
+    @property
+    def wanted(self) -> frozenset[Subscription]:
+        """What is to be served."""
+        return frozenset(self._wanted)
+
+    @property
+    def links(self) -> list[Wire]:
+        """The links there are, standing or not."""
+        return [wire for place in self._places for wire in place.wires]
+
     def sessions(self) -> list[Session[Any]]:
         """Sessions of the standing connections."""
-        return [kept.driver.session for kept in self._links if kept.driver.session is not None]
+        return [wire.driver.session for wire in self.links if wire.driver.session is not None]
 
     def refusals(self) -> dict[str, str]:
-        """Streams that will not come, and why."""
-        found = dict(self.refused)
+        """Streams that will not come, and why; one that another link serves does come."""
+        found, waiting = dict(self.refused), self.waiting()
         for session in self.sessions():
-            found.update(session.refusals())
+            found.update((name, why) for name, why in session.refusals().items() if name in waiting)
         return found
 
     def counts(self) -> Counts:
@@ -131,17 +174,15 @@ class Runner:
     def waiting(self) -> dict[str, str]:
         """What is wanted and does not flow yet, and what it waits for."""
         found: dict[str, str] = {}
-        placed = {s: kept for kept in self._links for s in kept.subscriptions}
+        placed = {s for place in self._places for s in place.subscriptions}
         for subscription in self._wanted:
             name = subscription.name
             if name in self.refused:
                 found[name] = self.refused[name]
             elif subscription not in placed:
                 found[name] = self._last_failure or "loading instruments"
-            elif placed[subscription].driver.session is None:
-                found[name] = placed[subscription].failure or "connecting"
-        for session in self.sessions():
-            found.update(session.waiting())
+        for place in self._places:
+            found.update(place.waiting())
         return found
 
     async def _learn(self) -> None:
@@ -189,107 +230,29 @@ class Runner:
                 self._tell(Refused, symbol=subscription.symbol, channel=subscription.channel, reason=reason)
 
     def _assign(self, tasks: asyncio.TaskGroup) -> None:
-        """Move the links to what is wanted: unsubscribe, fill free places, then open new links."""
+        """Move the places to what is wanted: unsubscribe, fill what is free, then open new ones."""
         now = self._edge.clock.unix_ns()
         served = {s for s in self._wanted if s.symbol in self.instruments}
-        for kept in list(self._links):
-            kept.leave(kept.subscriptions - served)
-            if not kept.subscriptions:
-                kept.stop()
-                self._links.remove(kept)
-        fresh = sorted(served - {s for kept in self._links for s in kept.subscriptions})
+        for place in list(self._places):
+            place.leave(place.subscriptions - served)
+            if not place.subscriptions:
+                place.stop()
+                self._places.remove(place)
+        fresh = sorted(served - {s for place in self._places for s in place.subscriptions})
         with self._taping.told(now):
             for symbol in dict.fromkeys(s.symbol for s in fresh if s.channel != "chain"):
                 self._hub.streams.introduce(self.instruments[symbol], now)
         self._hub.deliver()
         for plan in self.venue.plan(self.endpoints, fresh, self.venue.pace):
             rest = list(plan.subscriptions)
-            for kept in self._links:
-                rest = kept.fill(plan, rest)
+            for place in self._places:
+                rest = place.fill(plan, rest)
             while rest:  # once, but for markets that share the venue's name: one of them a link
-                rest = self._open(plan, tasks).fill(plan, rest)
-
-    def _open(self, plan: LinkPlan, tasks: asyncio.TaskGroup) -> "_Kept":
-        self._made += 1
-        kept = _Kept(self, plan, f"{self.venue.name}-{self._made}")
-        self._links.append(kept)
-        kept.task = tasks.create_task(kept.driver.run())
-        return kept
+                self._places.append(Place(self._serving, plan, tasks))
+                rest = self._places[-1].fill(plan, rest)
 
     def _tell(self, kind: type[Head], **fields: Any) -> None:
         outlet, now = self._hub.outlet, self._edge.clock.unix_ns()
         with self._taping.told(now):
-            outlet.emit(kind(venue=self.venue.name, ts_recv=now, seq_local=outlet.number(), **fields))
+            outlet.tell(kind(venue=self.venue.name, ts_recv=now, seq_local=outlet.number(), **fields))
         self._hub.deliver()
-
-
-class _Kept:
-    """One link: its plan, what it serves now, its driver. It is the driver's `Maker`."""
-
-    def __init__(self, runner: Runner, plan: LinkPlan, link: str) -> None:
-        self.plan = plan
-        self.subscriptions: set[Subscription] = set()
-        self.failure = ""
-        self.link = link
-        self.task: asyncio.Task[None] | None = None
-        self._runner = runner
-        self.driver = Driver(plan.url, plan.headers, self, runner._edge)
-
-    def session(self) -> Session[Any]:
-        """See `Maker`."""
-        runner = self._runner
-        return runner._taping.session(
-            runner.venue,
-            structs.replace(self.plan, subscriptions=tuple(sorted(self.subscriptions))),
-            runner._hub.streams,
-            runner.instruments,
-            link=self.link,
-            exact=runner._exact,
-            max_resyncs=runner._settings.max_resyncs,
-        )
-
-    def failed(self, reason: str, status: int, retry_s: float, attempt: int) -> None:
-        """See `Maker`."""
-        self.failure = reason
-        self._runner._tell(
-            Disconnected, link=self.link, code=0, reason=reason, status=status, retry_s=retry_s, attempt=attempt
-        )
-
-    def ended(self, session: Session[Any]) -> None:
-        """See `Maker`."""
-        self._runner.ended.add(session.counts)
-
-    def fill(self, plan: LinkPlan, wanted: list[Subscription]) -> list[Subscription]:
-        """Take what fits into this link; returns the rest. A link that has nothing takes something."""
-        if (plan.url, plan.kind) != (self.plan.url, self.plan.kind):
-            return wanted
-        taken: list[Subscription] = []
-        natives = {(s.channel, self._native(s)) for s in self.subscriptions}
-        held = len(self.subscriptions)
-        room = max(self._runner.venue.pace.subscriptions_per_link - held, not held)
-        for subscription in wanted:
-            key = (subscription.channel, self._native(subscription))
-            if len(taken) < room and key not in natives:
-                natives.add(key)
-                taken.append(subscription)
-        self.subscriptions.update(taken)
-        if taken:
-            self.driver.change(taken, ())
-        return [s for s in wanted if s not in taken]
-
-    def leave(self, gone: set[Subscription]) -> None:
-        """Unsubscribe these."""
-        if gone:
-            self.subscriptions -= gone
-            self.driver.change((), sorted(gone))
-            for subscription in gone:
-                self._runner._hub.streams.drop(subscription)
-            self._runner._taping.keep("want", drop=names(sorted(gone)))
-
-    def stop(self) -> None:
-        """Close the link for good."""
-        if self.task is not None:
-            self.task.cancel()
-
-    def _native(self, subscription: Subscription) -> str:
-        return self._runner.instruments[subscription.symbol].native

@@ -8,13 +8,16 @@ the reason for its length. `recv_ns` is Unix time, for stamping; `mono_ns` the m
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import Any, Generic, cast
 
-from msgspec import Struct, structs
+from msgspec import structs
 
+from .audit import Verdict
+from .care import Care
 from .chain import ChainStream
-from .commands import Close, Command, Ping, Send
+from .commands import Close, Command, Ping, Replace, Send
 from .counts import Counts
 from .desk import Desk, Entry
 from .events import (
@@ -24,14 +27,13 @@ from .events import (
     Head,
     Instrument,
     Malformed,
-    Recovered,
     SchemaDrift,
-    Stale,
     VenueStatus,
 )
 from .fetches import Fetches
-from .liveness import Heard, Liveness
+from .liveness import Heard, Liveness, Muted
 from .number import N
+from .outlet import Stream
 from .pace import SECOND
 from .pulse import LOOK_NS, Pulse
 from .streams import BookStream, Streams, TickerStream, TradeStream
@@ -45,13 +47,6 @@ MAX_RESYNCS = 3
 """New snapshots of one book asked for on one connection within a minute; more make a new connection."""
 MISSED_POLLS, MARGIN_S = 3, 15.0
 """A chain on a polling link that is not heard for so many polls and seconds more is stale, where another is heard."""
-
-
-class Polled(Struct):
-    """When a chain on a polling link was last heard (mono_ns), and whether it was told stale."""
-
-    heard_at: int
-    stale: bool = False
 
 
 class Session(Generic[N]):
@@ -71,6 +66,8 @@ class Session(Generic[N]):
         link: str,
         exact: bool = False,
         max_resyncs: int = MAX_RESYNCS,
+        backfill: bool = False,
+        audit_s: float = 0.0,
     ) -> None:
         self.venue = venue
         self.link = link
@@ -100,16 +97,31 @@ class Session(Generic[N]):
         )
         self._liveness = Liveness()
         self._looked_at = 0
+        self._answers = 0
         tokens = count(1)
         self._fetches = Fetches(self._book_request, self.commands.append, tokens)
         self._polls = Fetches(self._poll_request, self.commands.append, tokens)
+        self._care: Care[N] = Care(
+            venue,
+            self._decoder,
+            self.books,
+            self.commands.append,
+            tokens,
+            self._soon,
+            backfill=backfill,
+            audit_s=audit_s,
+        )
+        self._probing = False
+        self._why = ""
+        """Why the connection is probed."""
         self._poll_failure = ""
         self._failures: dict[str, str] = {}
         """Why each polled stream was not heard of late, the newest last."""
         self._status = ""
         self._lively = 0
         """Answers on a polling link after which a chain was heard."""
-        self._polled: dict[str, Polled] = {}
+        self._polled: dict[str, int] = {}
+        """When each chain on a polling link was last heard (mono_ns)."""
         self._attempt = 1
         # a rhythm that we make ourselves says nothing of the source, and nor does a pong
         self._pace = venue.pace if plan.url else structs.replace(venue.pace, heartbeat=True)
@@ -119,7 +131,7 @@ class Session(Generic[N]):
         self._resyncs: dict[str, list[int]] = {}
         self._max_resyncs = max_resyncs
         self._drifts: set[str] = set()
-        self._closing = False
+        self._closing = self._leaving = False
 
     @property
     def counts(self) -> Counts:
@@ -164,12 +176,14 @@ class Session(Generic[N]):
         if polled is not None:
             self._on_poll(polled, status, body, recv_ns, mono_ns)
             return
+        self._recv_ns = recv_ns
+        self._mono_ns = mono_ns
+        if self._cared_for(token, status, body):
+            return
         native = self._fetches.answered(token)
         sync = self.books.get(native) if native is not None else None
         if native is None or sync is None:
             return
-        self._recv_ns = recv_ns
-        self._mono_ns = mono_ns
         if status == 200:
             try:
                 self._rest_books.book_reply(native, body, recv_ns)
@@ -183,6 +197,8 @@ class Session(Generic[N]):
 
     def on_failure(self, token: int, mono_ns: int, reason: str = "") -> None:
         """The fetch failed before an answer came; it is asked again after a growing delay (P20)."""
+        if self._care.on_failure(token, mono_ns):
+            return
         for fetches in (self._polls, self._fetches):
             native = fetches.answered(token)
             if native is not None:
@@ -199,11 +215,12 @@ class Session(Generic[N]):
     def on_tick(self, mono_ns: int, recv_ns: int) -> bool:
         """Do what is due; returns whether anything was done."""
         before = len(self.commands)
+        age_ns = recv_ns - self._recv_ns
         self._mono_ns = mono_ns
         self._recv_ns = recv_ns
         soon = self._desk.tick(mono_ns, recv_ns)
-        later = [at for at in (self._fetches.tick(mono_ns), self._polls.tick(mono_ns)) if at is not None]
-        self._look_alive(mono_ns)
+        later = [self._fetches.tick(mono_ns), self._polls.tick(mono_ns), self._care.tick(mono_ns, recv_ns)]
+        self._look_alive(mono_ns, age_ns)
         if not self._plan.url:
             self._look_stale()
         elif mono_ns - self._looked_at >= SECOND:
@@ -211,14 +228,17 @@ class Session(Generic[N]):
             self._look_for_muted(mono_ns)
         for sync in list(self.books.values()):
             sync.on_tick(mono_ns, recv_ns)
-        self.deadline = min(t for t in (soon, *later, mono_ns + LOOK_NS) if t is not None)
+        self._streams.look(mono_ns, recv_ns)
+        due = (soon, *later, mono_ns + LOOK_NS, self._pulse.due if self._pulse.due > mono_ns else None)
+        self.deadline = min(t for t in due if t is not None)
         return len(self.commands) > before
 
     def change(self, add: Sequence[Subscription], drop: Sequence[Subscription], mono_ns: int) -> None:
         """Change what is wanted while connected; a symbol without an instrument is the caller's mistake."""
         entries = []
         for subscription in add:
-            entry = Entry(subscription, self._instruments[subscription.symbol].native, self._streams.get(subscription))
+            stream = self._streams.join(subscription, self)
+            entry = Entry(subscription, self._instruments[subscription.symbol].native, stream)
             entries.append(entry)
             self._open_sink(entry)
         self._desk.add(entries)
@@ -226,10 +246,14 @@ class Session(Generic[N]):
             for entry in entries:
                 self._polls.ask(entry.native, mono_ns)
         leaving = [(s.channel, self._instruments[s.symbol].native) for s in drop]
+        for subscription in drop:
+            self._streams.leave(subscription, self, self._recv_ns)
         for channel, native in leaving:
             self._sinks(channel).pop(native, None)
             if channel == "chain":
                 self._polled.pop(native, None)
+            elif channel == "trades":
+                self._care.forget(native)
         self._desk.drop(leaving, mono_ns)
         self.deadline = 0
 
@@ -239,15 +263,44 @@ class Session(Generic[N]):
         `retry_s` None means that we closed it for good: books end, and nothing is missing.
         """
         self._recv_ns = recv_ns
+        self._care.close(recv_ns)
         self._tell(Disconnected, link=self.link, code=code, reason=reason, retry_s=retry_s or 0.0, attempt=attempt)
         if retry_s is None:
             for entry in self._desk.entries.values():
-                entry.stream.rest()
+                if self._streams.leave(entry.subscription, self, recv_ns):
+                    self._streams.drop(entry.subscription)
             return
         for sync in self.books.values():
             sync.lost(reason, recv_ns)
         for stream in (*self.trades.values(), *self.tickers.values(), *self.chains.values()):
             stream.lost("link lost", recv_ns, reason)
+        for entry in self._desk.entries.values():
+            self._streams.leave(entry.subscription, self, recv_ns)
+
+    def reseat(self, subscription: Subscription, stream: Stream) -> None:
+        """See `Seat`: other connections begin or end to feed the same stream."""
+        native = self._instruments[subscription.symbol].native
+        self._desk.reseat((subscription.channel, native), stream)
+        sinks = self._sinks(subscription.channel)
+        if subscription.channel == "book" and native in sinks:
+            self.books[native].feed(cast(BookStream[N], stream))
+        elif native in sinks:
+            sinks[native] = stream
+
+    def slept(self, reason: str, recv_ns: int) -> None:
+        """The machine slept, so what the kernel kept is old: all that flowed is in doubt. A close follows (T23)."""
+        self._recv_ns = recv_ns
+        self._streams.slept(reason, recv_ns)
+        for entry in self._desk.entries.values():
+            if entry.stream.heard() > entry.seen:
+                entry.stream.doubt(reason, recv_ns)
+        for sync in self.books.values():
+            sync.lost(reason, recv_ns)
+
+    @property
+    def heard_at(self) -> int:
+        """When the look was made that last found new frames (mono_ns); there is one a second."""
+        return self._pulse.heard_at
 
     def waiting(self) -> dict[str, str]:
         """Streams of this link that do not flow yet, and what each waits for."""
@@ -303,11 +356,20 @@ class Session(Generic[N]):
 
     def restart(self, reason: str) -> None:
         """See `Port`."""
-        self._close(reason)
+        if not self._leaving and not self._closing:
+            self._leaving = True
+            self.deadline = 0
+            self.commands.append(Replace(reason))
 
     def control(self) -> None:
         """See `Port`."""
         self.counts.control += 1
+
+    def pong(self) -> None:
+        """See `Port`; it proves no data, as a protocol's own pong does not."""
+        self.control()
+        self._answers += 1
+        self.on_pong()
 
     def unasked(self, native: str) -> None:
         """See `Port`."""
@@ -325,7 +387,7 @@ class Session(Generic[N]):
 
     def _tell(self, kind: type[Head], **fields: Any) -> None:
         outlet = self._streams.outlet
-        outlet.emit(kind(venue=self.venue.name, ts_recv=self._recv_ns, seq_local=outlet.number(), **fields))
+        outlet.tell(kind(venue=self.venue.name, ts_recv=self._recv_ns, seq_local=outlet.number(), **fields))
 
     def _sinks(self, channel: Channel) -> dict[str, Any]:
         sinks: dict[str, dict[str, Any]] = {
@@ -347,6 +409,8 @@ class Session(Generic[N]):
                 )
         else:
             self._sinks(channel)[entry.native] = stream
+            if isinstance(stream, TradeStream):
+                self._care.add(entry.native, stream)
 
     def _gone(self, entry: Entry) -> None:
         if entry.subscription.channel == "book":
@@ -355,6 +419,17 @@ class Session(Generic[N]):
         elif entry.subscription.channel == "chain":
             self._polls.forget(entry.native)
             self._failures.pop(entry.native, None)
+
+    def _soon(self) -> None:
+        self.deadline = 0
+
+    def _cared_for(self, token: int, status: int, body: bytes) -> bool:
+        """Whether this answer is of trades that were missed, or of an audit."""
+        try:
+            return self._care.on_reply(token, status, body, self._recv_ns, self._mono_ns)
+        except (ValueError, LookupError, RecursionError, ArithmeticError) as exc:
+            self._tell_malformed(body, f"an answer over REST: {_words(exc)}")
+            return True
 
     def _book_request(self, native: str) -> Request:
         return self._rest_books.book_request(native)
@@ -411,10 +486,8 @@ class Session(Generic[N]):
     def _chain_heard(self, native: str, chain: ChainStream) -> None:
         self._lively += 1
         self._failures.pop(native, None)
-        known = self._polled.get(native)
-        if known is not None and known.stale:
-            chain.tell(Recovered, self._recv_ns, channel="chain")
-        self._polled[native] = Polled(self._mono_ns)
+        chain.flows(self._recv_ns)
+        self._polled[native] = self._mono_ns
 
     def _look_stale(self) -> None:
         """Tell the chains that are heard no more on a polling link that lives; of the first data the desk takes care.
@@ -422,15 +495,12 @@ class Session(Generic[N]):
         A link on which none is heard dies, and says so itself.
         """
         patience = int((MISSED_POLLS * self.venue.pace.poll_s + MARGIN_S) * SECOND)
-        lively_at = max((known.heard_at for known in self._polled.values()), default=0)
-        for native, known in self._polled.items():
-            if not known.stale and lively_at > known.heard_at and self._mono_ns - known.heard_at >= patience:
-                known.stale = True
+        lively_at = max(self._polled.values(), default=0)
+        for native, heard_at in self._polled.items():
+            if lively_at > heard_at and self._mono_ns - heard_at >= patience:
                 reason = f"not heard for {patience / SECOND:g} s"
                 why = self._failures.get(native)
-                self.chains[native].tell(
-                    Stale, self._recv_ns, channel="chain", reason=f"{reason}: {why}" if why else reason
-                )
+                self.chains[native].doubt(f"{reason}: {why}" if why else reason, self._recv_ns)
 
     def _look_for_muted(self, mono_ns: int) -> None:
         """Tell and mend the streams that fell silent while the connection lives."""
@@ -439,10 +509,21 @@ class Session(Generic[N]):
             for entry in self._desk.entries.values()
             if entry.state == "flowing" and (not isinstance(entry.stream, BookStream) or entry.stream.view.live)
         ]
-        for channel, native, reason in self._liveness.look(heard, mono_ns):
-            self._desk.mute((channel, native), reason, self._recv_ns)
-            if channel == "book":
-                self.books[native].doubt("silent", reason, self._recv_ns)
+        for muted in self._liveness.look(heard, mono_ns):
+            probes = muted.channel == "book" and not muted.witnessed
+            if not (probes and self._care.probe(muted.native, partial(self._probed, muted), mono_ns)):
+                self._mute(muted)
+
+    def _probed(self, muted: Muted, verdict: Verdict) -> None:
+        """REST says whether a silent market is quiet (T05)."""
+        entry = self._desk.entries.get((muted.channel, muted.native))
+        if verdict != "equal" and entry is not None and entry.state == "flowing":
+            self._mute(muted)
+
+    def _mute(self, muted: Muted) -> None:
+        self._desk.mute((muted.channel, muted.native), muted.reason, self._recv_ns)
+        if muted.channel == "book":
+            self.books[muted.native].doubt("silent", muted.reason, self._recv_ns)
 
     def _malformed(self, raw: bytes, exc: Exception) -> None:
         self.counts.malformed += 1
@@ -472,20 +553,36 @@ class Session(Generic[N]):
             if len(recent) >= self._max_resyncs:
                 self._close(f"{len(recent) + 1} resyncs of {escaped(native, 40)} within a minute")
 
-    def _look_alive(self, mono_ns: int) -> None:
-        verdict, why = self._pulse.look(self._frames if self._plan.url else self._lively, mono_ns)
-        if verdict == "dead":
+    def _look_alive(self, mono_ns: int, age_ns: int) -> None:
+        verdict, why = self._pulse.look(self._heard() if self._plan.url else self._lively, mono_ns, age_ns)
+        if verdict == "quiet" and not self._probing:
+            self._probing = any(self._care.probe(native, self._link_probed, mono_ns) for native in self.books)
+            self._why = why
+        if verdict == "dead" or (verdict == "quiet" and not self._probing):
             failure = next(reversed(self._failures.values()), "")
-            self._close(f"{why}: {failure}" if failure else why)
+            self._close(f"{why}: {failure}" if failure else why, dead=bool(self._plan.url))
         elif verdict == "ping":
             ping = self._decoder.ping()
             self.commands.append(Send(ping) if ping is not None else Ping())
 
-    def _close(self, reason: str) -> None:
+    def _heard(self) -> int:
+        """Frames that prove that data flows; where none is due, the answers to our pings among them."""
+        due = any(entry.acked for entry in self._desk.entries.values())
+        return self._frames - self._answers if due else self._frames
+
+    def _link_probed(self, verdict: Verdict) -> None:
+        """REST says whether a connection without data is of a quiet market (T05)."""
+        self._probing = False
+        if verdict == "equal":
+            self._pulse.believe(self._mono_ns)
+        else:
+            self._close(self._why)
+
+    def _close(self, reason: str, *, dead: bool = False) -> None:
         if not self._closing:
             self._closing = True
             self.deadline = 0
-            self.commands.append(Close(reason))
+            self.commands.append(Close(reason, dead))
 
 
 def _words(exc: Exception) -> str:

@@ -18,27 +18,47 @@ class VenueSettings(Struct, frozen=True, kw_only=True):
 
     `ws` and `rest` are base URLs, so that a simulator or a mirror can stand in; `ws://` and `http://` only on loopback.
     `proxy` is a URL; None means HTTP(S)_PROXY of the environment. `max_resyncs` is how often a minute a book may
-    be asked for again on one connection before the connection is replaced. `zmq` is where a node publishes its blocks
-    (`tcp://127.0.0.1:28332`), in the extra `[zmq]`: it is asked at once then, and not only when that is due.
+    be asked for again on one connection before the connection is replaced. `backfill` asks over REST for trades that
+    were missed. Every `audit_s` seconds each live book is compared with REST, 0 for never. `zmq` is where a node
+    publishes its blocks (`tcp://127.0.0.1:28332`), in the extra `[zmq]`: it is asked at once then, and not only when
+    that is due.
+    `redundancy` is links a stream, as of `Feed`; the second goes to `spare`, another WebSocket base URL, where there is
+    one.
     """
 
     ws: str | None = None
+    spare: str | None = None
     rest: str | None = None
     proxy: str | None = None
     pace: Pace | None = None
     max_resyncs: int = 3
+    backfill: bool = True
+    audit_s: float = 900.0
     zmq: str | None = None
+    redundancy: int | None = None
 
     def endpoints(self, default: Endpoints) -> Endpoints:
         """The endpoints to use. Raises ConfigError for a URL that may not be used."""
-        chosen = Endpoints(ws=(self.ws or default.ws).rstrip("/"), rest=(self.rest or default.rest).rstrip("/"))
-        for url, schemes in ((chosen.ws, ("ws", "wss")), (chosen.rest, ("http", "https"))):
-            if not url and not default.ws:
-                continue  # a source that is polled has no WebSocket
+        spare = ("" if self.ws else default.spare) if self.spare is None else self.spare
+        chosen = Endpoints(
+            ws=(self.ws or default.ws).rstrip("/"),
+            rest=(self.rest or default.rest).rstrip("/"),
+            spare=spare.rstrip("/"),
+        )
+        sockets = ("ws", "wss")
+        for url, schemes in ((chosen.ws, sockets), (chosen.spare, sockets), (chosen.rest, ("http", "https"))):
+            if not url:
+                continue  # a source that is polled has no WebSocket, and few venues a second one
             check_url(url)
             if url.partition(":")[0] not in schemes:
                 raise ConfigError(f"{url!r} must begin with {schemes[1]}:// (or {schemes[0]}:// on loopback)")
         return chosen
+
+
+def check_redundancy(links: int) -> None:
+    """Raises ConfigError for a number of links a stream that is not served."""
+    if links not in (1, 2):
+        raise ConfigError(f"redundancy={links}: a stream has one link, or two")
 
 
 def credentials(venue: Venue) -> dict[str, str | Secret]:

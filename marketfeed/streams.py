@@ -1,11 +1,14 @@
 """Streams: one for each `venue:symbol:channel`, between sessions and consumers.
 
 A session proves what it can on its own connection; the stream makes it public. It outlives connections, and owns
-what must outlive them: epoch and trust of a book, the trade ids already told, the public `seq`.
+what must outlive them: epoch and trust of a book, the trade ids already told, the public `seq`. All kinds of streams
+are here, and what keeps them: the reason for its length.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
-from typing import Generic
+from operator import itemgetter
+from typing import Any, Generic, Protocol
 
 from msgspec import structs
 
@@ -18,6 +21,17 @@ from .subscriptions import Subscription
 from .trusted_book import TrustedBook
 
 MAX_HOLES = 256
+_first = itemgetter(0)
+
+
+class Healer(Protocol):
+    """What asks for trades that a stream missed; see `backfill.py`."""
+
+    def holds(self, price: Any, size: Any, side: Side, number: int, ts_event: int, ts_recv: int) -> bool:
+        """Whether it keeps a trade whose id is not the next one, to tell it after those before it."""
+
+    def missed(self, last: int, ts_recv: int) -> bool:
+        """Whether it asks for what is missing up to this id."""
 
 
 class TradeStream(Stream, Generic[N]):
@@ -25,10 +39,11 @@ class TradeStream(Stream, Generic[N]):
 
     Ids of a market are consecutive integers: a jump is told as a `Gap` before the trade after it, a repeat is left
     out and counted, a late one that fills a told gap still comes. An id that falls back while the venue's
-    clock goes on means that the venue restarted its count (P12-P14).
+    clock goes on means that the venue restarted its count (P12-P14). The last of the `healers`, where there is one, is
+    asked about a jump first.
     """
 
-    __slots__ = ("_holes", "_next", "_seeded", "_ts_event", "duplicates", "histories")
+    __slots__ = ("_holes", "_next", "_seeded", "_ts_event", "duplicates", "healers", "histories")
 
     def __init__(self, subscription: Subscription, outlet: Outlet) -> None:
         super().__init__(subscription, outlet)
@@ -39,6 +54,22 @@ class TradeStream(Stream, Generic[N]):
         self._seeded = 0
         self._ts_event = 0
         self._holes: list[tuple[int, int]] = []
+        self.healers: list[Healer] = []
+
+    @property
+    def public(self) -> "TradeStream[N]":
+        """The stream as everybody sees it: this one, unless it is one of several connections' part in it."""
+        return self
+
+    @property
+    def expected(self) -> int:
+        """The id that comes next, 0 where none is known."""
+        return self._next or self._seeded
+
+    @property
+    def ts_event(self) -> int:
+        """The venue's time of the newest trade told, 0 where there is none."""
+        return self._ts_event
 
     def trade(self, price: N, size: N, side: Side, number: int, ts_event: int, ts_recv: int) -> None:
         """One new trade; see `TradeSink`. Hot."""
@@ -47,7 +78,9 @@ class TradeStream(Stream, Generic[N]):
             # never turned back: a repeat of the newest would look like a restart (and `max` is a call)
             if ts_event > self._ts_event:  # noqa: PLR1730
                 self._ts_event = ts_event
-        elif not self._is_new(number, ts_event, ts_recv):
+        elif (
+            self.healers and self.healers[-1].holds(price, size, side, number, ts_event, ts_recv)
+        ) or not self._is_new(number, ts_event, ts_recv):
             return
         self.ts_recv = ts_recv
         self.events += 1
@@ -65,13 +98,33 @@ class TradeStream(Stream, Generic[N]):
             )
         )
 
+    def past(self, price: N, size: N, side: Side, number: int, ts_event: int, ts_recv: int) -> None:
+        """A trade that was missed and asked for; `fills` or `expected` has said that it is wanted."""
+        if number == self.expected:
+            self._next, self._seeded = number + 1, 0
+        self._ts_event = max(self._ts_event, ts_event)
+        self.ts_recv = ts_recv
+        self.events += 1
+        fields = {"price": price, "size": size, "side": side, "id": f"{number}", "backfill": True}
+        self.tell(Trade, ts_recv, ts_event=ts_event, **fields)
+
+    def healed(self, first: int, last: int, ts_recv: int) -> None:
+        """Say that these ids were missed, and follow."""
+        self.gap("trade ids", ts_recv, from_seq=first, to_seq=last, healed=True)
+
+    def skip(self, first: int, last: int, ts_recv: int) -> None:
+        """Say that these ids, the next ones, are missing, and go on after them."""
+        self._hole(first, last, ts_recv)
+        self._next, self._seeded = last + 1, 0
+
     def seed(self, number: int, ts_recv: int) -> None:
         """The newest id of a history that is not told; ids missed while away become a `Gap`."""
         self.histories += 1
-        expected = self._next or self._seeded
-        if 0 < expected <= number:
-            self._hole(expected, number, ts_recv)
-        if number >= expected:
+        if 0 < self.expected <= number:
+            if self.healers and self.healers[-1].missed(number, ts_recv):
+                return
+            self._hole(self.expected, number, ts_recv)
+        if number >= self.expected:
             self._next, self._seeded = 0, number + 1
 
     def heard(self) -> int:
@@ -86,9 +139,9 @@ class TradeStream(Stream, Generic[N]):
 
     def _is_new(self, number: int, ts_event: int, ts_recv: int) -> bool:
         """Judge an id that is not the next one; False for a repeat."""
-        expected = self._next or self._seeded
+        expected = self.expected
         if number < expected:
-            if self._fills(number):
+            if self.fills(number):
                 return True
             # just after a history no time of the venue is known, so nothing counts as later
             if not self._next or ts_event <= self._ts_event:
@@ -102,13 +155,14 @@ class TradeStream(Stream, Generic[N]):
         self._next, self._seeded = number + 1, 0
         return True
 
-    def _fills(self, number: int) -> bool:
+    def fills(self, number: int) -> bool:
         """Whether an id is missing, and told so; it is not from now on."""
-        for i, (first, last) in enumerate(self._holes):
-            if first <= number <= last:
-                self._holes[i : i + 1] = [h for h in ((first, number - 1), (number + 1, last)) if h[0] <= h[1]]
-                return True
-        return False
+        i = bisect_right(self._holes, number, key=_first) - 1
+        if i < 0 or number > self._holes[i][1]:
+            return False
+        first, last = self._holes[i]
+        self._holes[i : i + 1] = [h for h in ((first, number - 1), (number + 1, last)) if h[0] <= h[1]]
+        return True
 
     def _hole(self, first: int, last: int, ts_recv: int) -> None:
         self.gap("trade ids", ts_recv, from_seq=first, to_seq=last)
@@ -156,19 +210,35 @@ class TickerStream(Stream, Generic[N]):
 class BookStream(Stream, Generic[N]):
     """A book made public: epochs of one snapshot and its deltas, and the trust in between.
 
-    Changes arrive proven from a `BookSync`; its book is the one shown, so nothing is copied.
+    Changes arrive proven from a `BookSync`; its book is the one shown, so nothing is copied. `numbered` says whether
+    the venue numbers it.
     """
 
-    __slots__ = ("_source", "view")
+    __slots__ = ("_source", "numbered", "view")
+
+    shared = False
+    """Whether other connections feed it too."""
 
     def __init__(self, subscription: Subscription, outlet: Outlet) -> None:
         super().__init__(subscription, outlet)
         self.view: TrustedBook[N] = TrustedBook(subscription.name)
-        self._source: object = None
+        self.numbered = False
+        self._source: Any = None
 
-    def opened(self, source: object, book: Book[N], seq: int, depth: int, ts_event: int, ts_recv: int) -> None:
+    @property
+    def source(self) -> Any:
+        """What proves the book shown, None before the first."""
+        return self._source
+
+    def led_by(self, source: Any) -> None:
+        """From here on this proves it: its book is the very same."""
+        self._source = source
+        self.view.moved_to(source.book)
+
+    def opened(self, source: Any, book: Book[N], seq: int, depth: int, ts_event: int, ts_recv: int) -> None:
         """A proven whole book: a new epoch. `seq` is the venue's number, 0 where it does not number books."""
         self._source = source
+        self.numbered = seq > 0
         self.ts_recv = ts_recv
         self.events += 1
         self.view.opened(book, self.view.epoch + 1, seq or 1, depth, ts_event, ts_recv)
@@ -198,6 +268,9 @@ class BookStream(Stream, Generic[N]):
                 asks=asks,
             )
         )
+
+    def learned(self, bids: tuple[Level[N], ...], asks: tuple[Level[N], ...], edges: tuple[Any, Any]) -> None:
+        """Levels that an audit found beyond what was known, where it is shared; and how far it is known then."""
 
     def void(self, source: object, cause: Cause, reason: str, ts_recv: int, first: int = 0, last: int = 0) -> None:
         """The book shown cannot be trusted any more; `first` to `last` are the missing numbers, 0 where unknown."""
@@ -231,8 +304,18 @@ class BookStream(Stream, Generic[N]):
         )
 
 
+class Seat(Protocol):
+    """A connection, as far as a stream knows it."""
+
+    def reseat(self, subscription: Subscription, stream: Stream) -> None:
+        """What it hears of this stream goes there from now on."""
+
+
 class Streams(Generic[N]):
-    """All streams of a feed, made when first asked for; and the instruments they are of."""
+    """All streams of a feed, made when first asked for; and the instruments they are of.
+
+    Here each stream is for one connection after another; `lanes.LanedStreams` is for several at a time.
+    """
 
     def __init__(self, outlet: Outlet) -> None:
         self.outlet = outlet
@@ -251,6 +334,20 @@ class Streams(Generic[N]):
             }
             stream = self._streams[subscription.name] = kinds[subscription.channel](subscription, self.outlet)
         return stream
+
+    def join(self, subscription: Subscription, seat: Seat) -> Stream:
+        """Where a connection puts what it hears of a stream."""
+        return self.get(subscription)
+
+    def leave(self, subscription: Subscription, seat: Seat, ts_recv: int) -> bool:
+        """A connection feeds a stream no more; whether nobody else does."""
+        return True
+
+    def look(self, mono_ns: int, ts_recv: int) -> None:
+        """Judge what only time can tell; called with each tick of each connection."""
+
+    def slept(self, reason: str, ts_recv: int) -> None:
+        """The machine slept: no connection of any stream proves anything that is heard from now on."""
 
     def drop(self, subscription: Subscription) -> None:
         """Rest a stream that nobody wants; asked for again it begins anew, in a later epoch."""

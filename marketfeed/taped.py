@@ -117,6 +117,11 @@ class Taped(Session[N], Generic[N]):
         with self._input(lambda: Input(dir="close", conn=self.link, recv_ns=recv_ns, more=more)):
             super().on_close(code, reason, recv_ns, retry_s=retry_s, attempt=attempt)
 
+    def slept(self, reason: str, recv_ns: int) -> None:
+        """See `Session`."""
+        with self._input(lambda: Input(dir="slept", conn=self.link, recv_ns=recv_ns, more={"reason": reason})):
+            super().slept(reason, recv_ns)
+
 
 class Taping:
     """A tape, or none, for what runs sessions."""

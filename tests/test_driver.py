@@ -17,6 +17,7 @@ from marketfeed.rest import Reply
 from marketfeed.session import Session
 from marketfeed.streams import Streams
 from marketfeed.subscriptions import Subscription
+from marketfeed.transport import GIVEN_UP
 from marketfeed.transports.fake import FakeLink
 from marketfeed.venues._spec import Pace
 
@@ -82,6 +83,7 @@ class Line:
         self.sessions: list[Session[Any]] = []
         self.ends: list[Session[Any]] = []
         self.failures: list[tuple[str, int, float, int]] = []
+        self.to_replace: list[str] = []
         self.driver = Driver("wss://toy.example/feed", {"X-Name": "us"}, self, venue.edge)
         self.task = asyncio.create_task(self.driver.run())
 
@@ -94,6 +96,9 @@ class Line:
 
     def failed(self, reason: str, status: int, retry_s: float, attempt: int) -> None:
         self.failures.append((reason, status, retry_s, attempt))
+
+    def replace(self, reason: str) -> None:
+        self.to_replace.append(reason)
 
     def ended(self, session: Session[Any]) -> None:
         self.ends.append(session)
@@ -311,7 +316,7 @@ async def test_T03_silence_is_answered_by_a_ping_then_a_close_then_a_new_link() 
     await until(lambda: link.pings, 20)
     assert 9.99 < now_s() - start < 11.1
     await until(lambda: link.closing, 20)
-    assert link.closing == (1000, "no pong in 5 s")
+    assert link.closing == (GIVEN_UP, "no pong in 5 s")
     assert 14.99 < now_s() - start < 16.2
     await line.link(1)
     lives = [e for e in venue.events if isinstance(e, Connected | Disconnected)]
@@ -320,15 +325,16 @@ async def test_T03_silence_is_answered_by_a_ping_then_a_close_then_a_new_link() 
 
 
 @virtual
-async def test_T03_a_link_that_does_not_even_answer_the_close_is_left_when_it_ends() -> None:
+async def test_T03_a_dead_link_is_left_without_waiting_for_its_answer_to_the_close() -> None:
     venue = Venue(answers_pings=False)
     line = Line(venue)
     link = await line.link()
     link.answers_close = False
     await until(lambda: link.closing, 20)
-    link.drop(1006, "our close was not answered")
+    left = now_s()
     await line.link(1)
-    assert venue.of(Disconnected)[0].reason == "our close was not answered"
+    assert now_s() - left < 1.0
+    assert venue.of(Disconnected)[0].reason == "no pong in 5 s"
     await line.stop()
 
 
@@ -356,7 +362,7 @@ async def test_T04_a_lively_link_that_falls_silent_while_pongs_come_is_replaced(
     assert link.closing is None
     await asyncio.sleep(25)
     assert link.closing is not None
-    assert [type(e).__name__ for e in venue.events[-4:]] == ["Gap", "BookVoid", "Disconnected", "Connected"]
+    assert [type(e).__name__ for e in venue.events[-4:]] == ["Disconnected", "Gap", "BookVoid", "Connected"]
     await line.stop()
 
 
@@ -518,14 +524,17 @@ async def test_a_venue_that_closes_is_told_with_its_code_and_what_it_cost() -> N
 
 
 @virtual
-async def test_a_session_that_asks_for_a_close_gets_a_new_link() -> None:
+async def test_T16_a_session_that_is_to_be_replaced_says_so_to_its_maker_and_goes_on() -> None:
     venue = Venue()
     line = Line(venue)
     link = await line.link()
     say(link, {"c": "talk", "what": "restart", "text": "the venue is about to go"})
-    assert link.closing == (1000, "the venue is about to go")
-    await line.link(1)
+    assert line.to_replace == ["the venue is about to go"]
+    assert link.closing is None
+    line.driver.parting = "replaced by another"
     await line.stop()
+    (gone,) = venue.of(Disconnected)
+    assert (gone.code, gone.reason, gone.retry_s) == (1000, "replaced by another", 0)
 
 
 @virtual

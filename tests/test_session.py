@@ -437,12 +437,12 @@ def test_P30_what_a_venue_says_of_itself_is_told() -> None:
 
 def test_T16_a_venue_that_wants_a_new_connection_gets_one_once() -> None:
     talk = live()
-    closes = 0
+    wishes = 0
     for _ in range(3):
         talk.session.on_frame(b'{"c":"talk","what":"restart","text":"shutdown"}', talk.now)
-        closes += len(talk.session.commands)
+        wishes += len(talk.session.commands)
         talk._do()
-    assert (talk.closed, closes) == ("shutdown", 1)
+    assert (talk.replaced, talk.closed, wishes) == ("shutdown", "", 1)
 
 
 # Changing what is wanted

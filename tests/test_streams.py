@@ -181,6 +181,37 @@ def test_I5_remembered_holes_are_bounded(told: Told) -> None:
     assert stream.duplicates == 1, "a hole long forgotten is not filled"
 
 
+class Looks(int):
+    """A number that counts how often it is compared."""
+
+    count = 0
+
+    def __lt__(self, other: int) -> bool:
+        Looks.count += 1
+        return int(self) < other
+
+    def __le__(self, other: int) -> bool:
+        Looks.count += 1
+        return int(self) <= other
+
+    def __ge__(self, other: int) -> bool:
+        Looks.count += 1
+        return int(self) >= other
+
+    def __gt__(self, other: int) -> bool:
+        Looks.count += 1
+        return int(self) > other
+
+
+def test_P12_a_repeat_is_not_held_against_each_of_many_holes(told: Told) -> None:
+    stream = told.trades()
+    feed(stream, *range(1, 2 * MAX_HOLES + 10, 2))
+    Looks.count = 0
+    feed(stream, Looks(2 * MAX_HOLES + 1))
+    assert stream.duplicates == 1
+    assert 0 < Looks.count < 20
+
+
 @given(st.data())
 def test_P12_P13_P14_any_mix_of_drops_repeats_and_late_ones(data: st.DataObject) -> None:
     told = Told()
