@@ -1,4 +1,4 @@
-"""Write the reference pages that are made from the code: events, errors, commands.
+"""Write the reference pages that are made from the code: events, errors, commands, stats.
 
 python -m docs.generate          write them
 python -m docs.generate --check  end with 1 where one of them is not what the code says
@@ -12,13 +12,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import click
 import msgspec
 
-from marketfeed import cli, errors, events
+from marketfeed import cli, errors, events, metrics, stats
 from marketfeed.cli import _exit
+from marketfeed.counts import Counts
 
 REFERENCE = Path(__file__).parent / "reference"
 MADE = "<!-- Made by `python -m docs.generate`: change the code, then run it again. -->\n\n"
@@ -109,10 +110,42 @@ def commands_page() -> str:
     return "\n".join(text) + "\n"
 
 
+def stats_page() -> str:
+    """What `feed.stats()` holds, and what Prometheus is told of it."""
+    parts = {getattr(stats, name) for name in vars(stats) if isinstance(getattr(stats, name), type)}
+    kinds = [kind for kind in parts if issubclass(kind, msgspec.Struct) and kind.__module__ == stats.__name__]
+    order = ["Stats", "VenueStats", "StreamStats", "ConsumerStats"]
+    kinds.sort(key=lambda kind: (order.index(kind.__name__) if kind.__name__ in order else len(order), kind.__name__))
+    text = [f"# Stats and metrics\n\n{MADE}{_doc(stats)}\n\n[How to use them](../how-to/watch-a-feed.md)."]
+    for kind in kinds:
+        rows = [f"| `{name}` | {_held(of)} |" for name, of in get_type_hints(kind).items()]
+        text.append(f"\n## {kind.__name__}\n\n{_doc(kind)}\n")
+        text += ["| field | type |", "|---|---|", *rows]
+    text.append(f"\n## Counts\n\n{_doc(Counts)}\n")
+    text.append(f"Fields: {', '.join(f'`{name}`' for name in Counts.__struct_fields__)}.")
+    text.append(f"\n## Metrics\n\n{_doc(metrics)}\n\nEach name begins with `marketfeed_`. {COUNTED}\n")
+    text += ["| name | kind | labels | what it is |", "|---|---|---|---|"]
+    for one in metrics.METRICS:
+        labels = ", ".join(f"`{label}`" for label in one.labels)
+        text.append(f"| `{one.name}` | {one.kind} | {labels} | {one.help} |")
+    return "\n".join(text) + "\n"
+
+
+COUNTED = "Counters are served with `_total` after it, histograms with `_bucket`, `_count` and `_sum`."
+
+
+def _held(of: Any) -> str:
+    """A type of a field of `stats`, with a link to what has a heading of its own."""
+    words = _type(of) if get_origin(of) not in (dict, list) else str(of)
+    words = re.sub(r"marketfeed\.\w+\.", "", words.replace("<class '", "").replace("'>", "")).replace("|", "or")
+    return re.sub(r"\b([A-Z]\w+)\b", lambda m: f"[{m[1]}](#{m[1].lower()})" if m[1] != "None" else m[1], words)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "events.md": events_page,
     "errors.md": errors_page,
     "commands.md": commands_page,
+    "stats.md": stats_page,
 }
 
 

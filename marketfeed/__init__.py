@@ -65,7 +65,7 @@ from .subscriptions import Subscription
 from .trusted_book import TrustedBook
 
 if TYPE_CHECKING:
-    from . import mining, recording, sim
+    from . import metrics, mining, recording, sim
 
 __version__ = "0.1.0"
 
@@ -114,6 +114,7 @@ __all__ = [
     "VenueSettings",
     "VenueStatus",
     "encode_json",
+    "metrics",
     "mining",
     "recording",
     "run",
@@ -123,6 +124,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """`mf.sim` and `mf.recording` are loaded when first used: a bot that does neither does not pay for them."""
-    if name in {"mining", "recording", "sim"}:
+    if name in {"metrics", "mining", "recording", "sim"}:
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

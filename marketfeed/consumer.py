@@ -1,4 +1,7 @@
-"""Consumers: each with its own queue, bounds and policy, so that one that is slow or fails harms nobody else."""
+"""Consumers: each with its own queue, bounds and policy, so that one that is slow or fails harms nobody else.
+
+A queue, its bounds and what each policy does beyond them are one thing: the reason for its length.
+"""
 
 import asyncio
 from collections import deque
@@ -8,6 +11,8 @@ from typing import Any, Literal
 from .clock import Clock
 from .errors import ConfigError, ConsumerTooSlow
 from .events import BookDelta, BookSnapshot, BookVoid, Event, Head, Lagged, Ticker, channel_of
+from .histogram import Histogram
+from .meter import EVERY_NS
 from .outlet import Outlet
 from .trusted_book import TrustedBook
 
@@ -57,6 +62,7 @@ class Consumer:
         max_events: int = MAX_EVENTS,
         max_lag_s: float = MAX_LAG_NS / 1e9,
         max_bytes: int = MAX_BYTES,
+        name: str = "",
     ) -> None:
         if policy not in POLICIES:
             raise ConfigError(f"policy={policy!r}; there are {', '.join(POLICIES)}")
@@ -65,6 +71,10 @@ class Consumer:
         if not max_lag_s > 0 or max_bytes < 1:
             raise ConfigError(f"max_lag_s={max_lag_s}, max_bytes={max_bytes}; a consumer has some time and room")
         self.dropped = 0
+        self.name = name
+        self.policy = policy
+        self.to_reader = Histogram()
+        self._measure_at = 0
         self._outlet = outlet
         self._clock = clock
         self._keep = keep
@@ -109,6 +119,10 @@ class Consumer:
         self._queue.extend((now, 0, event) for event in kept)
         self._max_events += len(kept)
 
+    def excuse(self, ns: int) -> None:
+        """The loop stood still for so long: that is not the reader's lag."""
+        self._queue = deque((at + ns, size, event) for at, size, event in self._queue)
+
     def end(self, error: Exception | None = None) -> None:
         """No more events come; what is queued is still delivered, then `error` is raised or the iteration stops."""
         if self._ended is None:
@@ -122,15 +136,27 @@ class Consumer:
         """Call this when the consumer leaves."""
         self._on_end = told
 
-    def close(self) -> None:
-        """Leave the feed; what is queued is let go."""
+    def close(self, error: Exception | None = None) -> None:
+        """Leave the feed; what is queued is let go. Iterating it ends, or raises `error`."""
         self._queue.clear()
-        self.end()
+        self._bytes = 0
+        self.end(error)
 
     @property
     def ended(self) -> bool:
         """Whether no more events come."""
         return self._ended is not None
+
+    @property
+    def end_word(self) -> str:
+        """How it ended, in few words."""
+        if isinstance(self._ended, ConsumerTooSlow):
+            return "too slow"
+        return "closed" if isinstance(self._ended, StopAsyncIteration) else "failed"
+
+    def backlog(self) -> tuple[int, int]:
+        """(bytes that what is queued is reckoned at, how long the oldest has waited in nanoseconds)."""
+        return self._bytes, max(0, self._clock.mono_ns() - self._queue[0][0]) if self._queue else 0
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -184,8 +210,11 @@ class Consumer:
     def _take(self) -> Event[Any]:
         size: int
         event: Any  # whatever came is of the union
-        _, size, event = self._queue.popleft()
+        at, size, event = self._queue.popleft()
         self._bytes -= size
+        if at >= self._measure_at:
+            self._measure_at = at + EVERY_NS
+            self.to_reader.add(self._clock.mono_ns() - at)
         if self._books is not None and isinstance(event, _BOOK):
             self.book(event).apply(event)
         taken: Event[Any] = event

@@ -26,7 +26,18 @@ from .number import N
 
 Side = Literal["buy", "sell"]
 Cause = Literal[
-    "link lost", "sequence", "checksum", "malformed", "overflow", "crossed", "trade ids", "halted", "blocks", "silent"
+    "link lost",
+    "sequence",
+    "checksum",
+    "malformed",
+    "overflow",
+    "crossed",
+    "trade ids",
+    "halted",
+    "blocks",
+    "silent",
+    "audit",
+    "disagreement",
 ]
 Trigger = Literal[
     "start", "price", "block", "reorg", "difficulty", "fees", "stale", "recovered", "electricity", "heartbeat"
@@ -49,12 +60,16 @@ class Head(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag=_kind, k
 
 
 class Trade(Head, Generic[N], frozen=True, gc=False, kw_only=True):
-    """One match. `side` is the taker's; `id` is the venue's, as text, "" where it gives none."""
+    """One match. `side` is the taker's; `id` is the venue's, as text, "" where it gives none.
+
+    `backfill` marks one that was missed when it happened and asked for afterwards; `ts_recv` is when it was.
+    """
 
     price: N
     size: N
     side: Side
     id: str
+    backfill: bool = False
 
 
 class Ticker(Head, Generic[N], frozen=True, gc=False, kw_only=True):
@@ -72,7 +87,7 @@ class Ticker(Head, Generic[N], frozen=True, gc=False, kw_only=True):
 
 
 class BookSnapshot(Head, Generic[N], frozen=True, gc=False, kw_only=True):
-    """A whole book: it opens an `epoch` and replaces all known before.
+    """A whole book: it opens an `epoch` and replaces all known before, also a book that was live until then.
 
     `bids` and `asks` are (price, size), best first. `seq` is the venue's number where it numbers each book, else 1.
     `depth` is the levels a side that are known, 0 for all: what lies beyond is unknown, not empty.
@@ -331,7 +346,8 @@ class Gap(Head, frozen=True, gc=False, kw_only=True):
 
     `from_seq` to `to_seq` are the first and last missing numbers (trade ids, book sequence), 0 where unknown;
     `ts_from` to `ts_to` the receive times of the last event before and of the discovery, Unix nanoseconds.
-    `epoch` is the book's, 0 for other channels. `healed` says whether what was missing has been filled in.
+    `epoch` is the book's, 0 for other channels. `healed` says that what was missing follows, asked for over REST:
+    trades with `backfill`. Numbers that a gap without it has named may follow so later.
     """
 
     channel: str

@@ -11,25 +11,30 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from . import catalogue
-from .clock import Clock, SystemClock
+from .clock import Clock, SystemClock, WakingClock
 from .consumer import MAX_BYTES, MAX_EVENTS, MAX_LAG_NS, Consumer, Filter, Policy
 from .counts import Counts
 from .errors import ConfigError, ConsumerTooSlow, NotLive
 from .events import Event, Head, Instrument
+from .forked import in_child
 from .hub import Hub
+from .loop_watch import LoopWatch
 from .rest import AiohttpRest, Rest
 from .runner import Runner
-from .settings import VenueSettings, credentials
+from .settings import VenueSettings, check_redundancy, credentials
 from .streams import BookStream
 from .subscriptions import Subscription, expand
 from .symbols import parse_name
 from .taped import Tape
 from .transport import Transport, pick_transport
 from .trusted_book import TrustedBook
+from .watch import UNWATCHED
 
 if TYPE_CHECKING:
+    from .cold_start import ColdStart
     from .miner import Miner
     from .mining.plan import Mining
+    from .stats import Stats
 
 log = logging.getLogger("marketfeed.feed")
 
@@ -42,7 +47,7 @@ class Feed:
 
     `venues` sets endpoints and the like per venue (`VenueSettings`). `default_venue` serves names without one.
     `transport` is "auto", "websockets", "picows" or a `Transport`; `exact=True` makes all numbers `Decimal`.
-    `policy` and `max_events` are those of the feed's own iteration. `redundancy` is links per stream: 1 so far.
+    `policy` and `max_events` are those of the feed's own iteration. `redundancy` is links a stream: 1 or 2.
     `rest`, `clock` and `dice` are for tests.
 
     Iterating the feed is one consumer, which begins when iteration begins. Raises ConfigError for settings that
@@ -65,8 +70,8 @@ class Feed:
         clock: Clock | None = None,
         dice: Callable[[], float] = random.random,
     ) -> None:
-        if redundancy != 1:
-            raise ConfigError(f"redundancy={redundancy}: one link per stream is what this version keeps")
+        check_redundancy(redundancy)
+        self._redundancy = redundancy
         self.exact = exact
         self.default_venue = default_venue
         self._settings = dict(venues or {})
@@ -81,18 +86,25 @@ class Feed:
         self._max_events = max_events
         self._hub = Hub()
         self._runners: dict[str, Runner] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._watch: LoopWatch | None = None
+        if isinstance(self._clock, WakingClock):
+            self._watch = LoopWatch(self._clock, self._hub, self._runners, self.tell)
+        self._tasks: dict[asyncio.Task[None], None] = {}  # not a set: they end in the order they began
         self._interest: dict[Subscription, int] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._own: Consumer | None = None
         self._closed = False
         self._tape: Tape | None = None
         self._fault: Exception | None = None
+        self._elsewhere: ConfigError | None = None
 
     async def __aenter__(self) -> Self:
         if self._loop is not None:
             raise ConfigError("a feed is entered once; make a new one")
         self._loop = asyncio.get_running_loop()
+        if self._watch is not None:
+            self._watch.start()
+        in_child(self._forked)
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -100,8 +112,12 @@ class Feed:
 
     async def close(self) -> None:
         """Close every link and end every consumer; what they have queued can still be read."""
+        if self._elsewhere is not None:
+            raise self._elsewhere
         self._closed = True
-        for task in self._tasks:
+        if self._watch is not None:
+            self._watch.stop()
+        for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for rest in self._rests:
@@ -174,6 +190,31 @@ class Feed:
                 raise NotLive(waiting)
             await asyncio.sleep(LIVE_POLL_S)
 
+    def plan(
+        self,
+        *names: str,
+        trades: bool = False,
+        ticker: bool = False,
+        book: bool | int = False,
+        chain: bool = False,
+    ) -> "list[ColdStart]":
+        """What a start with these streams would cost at each venue, and how long its limits make it last.
+
+        Nothing is asked for, and the feed need not be entered. Raises UnknownVenue and ConfigError as `subscribe`.
+        """
+        from .cold_start import plan  # noqa: PLC0415 # rarely wanted
+
+        by_venue: dict[str, list[Subscription]] = {}
+        for wanted in expand(names, venue=self.default_venue, trades=trades, ticker=ticker, book=book, chain=chain):
+            self._check_venue(wanted)
+            by_venue.setdefault(wanted.venue, []).append(wanted)
+        plans = []
+        for name, found in by_venue.items():
+            settings = self._settings.get(name, VenueSettings())
+            links = self._redundancy if settings.redundancy is None else settings.redundancy
+            plans.append(plan(catalogue.venue(name), found, settings.pace, links))
+        return plans
+
     def waiting(self) -> dict[str, str]:
         """Streams that do not flow, by name, and what each waits for; empty when all is live."""
         found: dict[str, str] = {}
@@ -197,7 +238,7 @@ class Feed:
 
     def tell(self, kind: type[Head], **fields: Any) -> None:
         """Tell every consumer an event that is not a venue's: for what works on a feed, such as a recorder."""
-        self._hub.outlet.emit(kind(seq_local=self._hub.outlet.number(), **fields))
+        self._hub.outlet.tell(kind(seq_local=self._hub.outlet.number(), **fields))
         self._hub.deliver()
 
     def tape(self, tape: Tape) -> None:
@@ -217,10 +258,12 @@ class Feed:
         max_events: int = MAX_EVENTS,
         max_lag_s: float = MAX_LAG_NS / 1e9,
         max_bytes: int = MAX_BYTES,
+        name: str = "",
     ) -> Consumer:
         """One more reader: see `Consumer`. `keep` chooses its events. It first gets instruments and whole books.
 
-        `max_events` may wait for it, each for `max_lag_s`, and all of them reckoned at `max_bytes` in memory.
+        `max_events` may wait for it, each for `max_lag_s`, and all of them reckoned at `max_bytes` in memory. `name` is
+        what `stats` calls it.
         """
         self._check_running()
         consumer = self._reads(
@@ -232,6 +275,7 @@ class Feed:
             max_events=max_events,
             max_lag_s=max_lag_s,
             max_bytes=max_bytes,
+            name=name,
         )
         consumer.on_end(self._hub.leave)
         self._hub.join(consumer)
@@ -247,7 +291,8 @@ class Feed:
         is called no more. One that raises is logged and called again with the next event.
         """
         if inspect.iscoroutinefunction(handler):
-            self._start(self._pump(self.consumer(lambda event: isinstance(event, kind)), kind, handler))
+            own = self.consumer(lambda event: isinstance(event, kind), name=f"on {kind.__name__}")
+            self._start(self._pump(own, kind, handler))
         else:
             called: Any = handler
             self._hub.handlers.setdefault(kind, []).append(called)
@@ -273,7 +318,7 @@ class Feed:
 
     def _reader(self) -> Consumer:
         if self._own is None or (self._own.ended and not self._closed):
-            self._own = self.consumer(policy=self._policy, max_events=self._max_events)
+            self._own = self.consumer(policy=self._policy, max_events=self._max_events, name="feed")
         return self._own
 
     def book(self, of: Head | str) -> TrustedBook[Any]:
@@ -299,7 +344,25 @@ class Feed:
         """Counters by venue."""
         return {name: runner.counts() for name, runner in self._runners.items()}
 
+    def stats(self) -> "Stats":
+        """All that has been counted and measured, as of now; from the loop's thread."""
+        from .stats import stats_of  # noqa: PLC0415 # who does not look does not pay for it
+
+        lag = self._watch.watch.lag if self._watch is not None else None
+        return stats_of(self._runners, self._hub, self._clock, lag)
+
+    def _forked(self, error: ConfigError) -> None:
+        """See `in_child`."""
+        self._elsewhere = error
+        for consumer in self._hub.consumers:
+            consumer.close(error)
+        for stream in self._hub.streams:
+            if isinstance(stream, BookStream):
+                stream.view.doubt("it is the parent process's")
+
     def _check_running(self) -> None:
+        if self._elsewhere is not None:
+            raise self._elsewhere
         if self._closed:
             raise ConfigError("this feed is closed; make a new one")
         if self._loop is None:
@@ -342,19 +405,21 @@ class Feed:
                 dice=self._dice,
                 exact=self.exact,
                 tape=self._tape,
+                redundancy=self._redundancy,
+                watch=self._watch.watch if self._watch is not None else UNWATCHED,
             )
             self._start(runner.run())
         return runner
 
     def _start(self, work: Any) -> "asyncio.Task[None]":
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._done)
         return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         """A fault of ours in the background comes out at every consumer and in `live()`: nothing dies unheard."""
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if task.cancelled() or (error := task.exception()) is None:
             return
         while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:

@@ -6,8 +6,9 @@ from typing import Any
 
 from .consumer import Consumer
 from .events import Head
+from .lanes import LanedStreams
 from .outlet import Outlet
-from .streams import BookStream, Streams
+from .streams import BookStream
 
 log = logging.getLogger("marketfeed.hub")
 
@@ -23,11 +24,14 @@ class Hub:
     def __init__(self) -> None:
         self.batch: list[Head] = []
         self.outlet = Outlet(self.batch.append)
-        self.streams: Streams[Any] = Streams(self.outlet)
+        self.streams: LanedStreams[Any] = LanedStreams(self.outlet)
         self.consumers: list[Consumer] = []
         """Replaced, never changed: whoever goes through it may add and remove."""
         self.handlers: dict[type[Head], list[Handler]] = {}
         self.handler_errors = 0
+        self.left: dict[str, int] = {}
+        """Consumers that are gone, by how they ended."""
+        self._joined = 0
 
     def deliver(self) -> None:
         """Hand on all that was emitted since the last call. Hot."""
@@ -64,12 +68,17 @@ class Hub:
         """Add a consumer; it first gets every `Instrument` and a full `BookSnapshot` of each live book."""
         self.deliver()
         books = [stream for stream in self.streams if isinstance(stream, BookStream) and stream.view.live]
+        self._joined += 1
+        taken = {one.name for one in self.consumers}
+        if not consumer.name or consumer.name in taken:
+            consumer.name = f"{consumer.name or 'consumer'}-{self._joined}"
         consumer.welcome([*self.streams.instruments.values(), *(book.snapshot_event() for book in books)])
         self.consumers = [*self.consumers, consumer]
 
     def leave(self, consumer: Consumer) -> None:
         """Remove a consumer."""
         self.consumers = [one for one in self.consumers if one is not consumer]
+        self.left[consumer.end_word] = self.left.get(consumer.end_word, 0) + 1
 
     def report(self, handler: object, exc: Exception) -> None:
         """Log and count a handler that raised."""

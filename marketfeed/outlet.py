@@ -4,24 +4,37 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from .events import Cause, Gap, Head
+from .events import Cause, Gap, Head, Recovered, Stale
 from .subscriptions import Subscription
+from .tally import Tally
 
 
 class Outlet:
-    """Where all events of a feed leave: `emit` takes one, `number()` gives the next `seq_local`."""
+    """Where all events of a feed leave: `emit` takes one, `number()` gives the next `seq_local`.
 
-    __slots__ = ("emit", "number")
+    `tell` also counts it in `tally`: for events of life and loss, which are rare.
+    """
+
+    __slots__ = ("emit", "number", "tally")
 
     def __init__(self, emit: Callable[[Head], None]) -> None:
         self.emit = emit
         self.number: Callable[[], int] = count(1).__next__
+        self.tally = Tally()
+
+    def tell(self, event: Head) -> None:
+        """Emit an event of life or loss."""
+        self.tally.note(event)
+        self.emit(event)
 
 
 class Stream:
-    """What all streams share. `events` counts what was told; `ts_recv` is the receive time of the last."""
+    """What all streams share. `events` counts what was told; `ts_recv` is the receive time of the last.
 
-    __slots__ = ("_emit", "_number", "events", "subscription", "symbol", "ts_recv", "venue")
+    `stale` outlives connections: who was told `Stale` is told `Recovered`, whichever connection brings the data.
+    """
+
+    __slots__ = ("_emit", "_number", "_tell", "events", "stale", "subscription", "symbol", "ts_recv", "venue")
 
     def __init__(self, subscription: Subscription, outlet: Outlet) -> None:
         self.subscription = subscription
@@ -29,18 +42,32 @@ class Stream:
         self.symbol = subscription.symbol
         self.events = 0
         self.ts_recv = 0
+        self.stale = False
         self._emit = outlet.emit
+        self._tell = outlet.tell
         self._number = outlet.number
 
     def tell(self, kind: Callable[..., Head], ts_recv: int, **fields: Any) -> None:
         """Emit an event of this stream's market; for what is rare."""
-        self._emit(kind(venue=self.venue, symbol=self.symbol, ts_recv=ts_recv, seq_local=self._number(), **fields))
+        self._tell(kind(venue=self.venue, symbol=self.symbol, ts_recv=ts_recv, seq_local=self._number(), **fields))
 
     def gap(self, cause: Cause, ts_recv: int, **fields: Any) -> None:
         """Say that something of this stream is missing."""
         self.tell(
             Gap, ts_recv, channel=self.subscription.channel, cause=cause, ts_from=self.ts_recv, ts_to=ts_recv, **fields
         )
+
+    def doubt(self, reason: str, ts_recv: int) -> None:
+        """It does not flow as it should; told once, until it flows again."""
+        if not self.stale:
+            self.stale = True
+            self.tell(Stale, ts_recv, channel=self.subscription.channel, reason=reason)
+
+    def flows(self, ts_recv: int) -> None:
+        """It does; told where it was in doubt."""
+        if self.stale:
+            self.stale = False
+            self.tell(Recovered, ts_recv, channel=self.subscription.channel)
 
     def heard(self) -> int:
         """Grows with whatever proves that the stream flows."""
@@ -49,6 +76,7 @@ class Stream:
     def rest(self) -> None:
         """Nobody wants this stream now: what comes after a later subscription is no continuation."""
         self.events = 0
+        self.stale = False
 
     def lost(self, cause: Cause, ts_recv: int, detail: str = "") -> None:
         """What feeds this stream broke off; says so if the stream had begun."""

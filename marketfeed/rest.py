@@ -17,6 +17,8 @@ from .venues._spec import Request, Secret
 if TYPE_CHECKING:
     import aiohttp
 
+IDLE_S = 4.0
+"""So long a connection waits for the next call: less than any venue's silence, for a network that died took it too."""
 MAX_BODY = 64 * 2**20
 """Bytes of the largest reply taken, after decompression."""
 
@@ -32,6 +34,8 @@ class Reply(Struct, frozen=True):
     """Seconds the venue asks us to stay away, where it says so."""
     used_weight: int | None = None
     """Weight spent in this minute by this address, where the venue counts for us (X-MBX-USED-WEIGHT-1M)."""
+    date: str = ""
+    """The server's clock as HTTP writes it, to the second; as it came, so from outside."""
 
 
 class Rest(Protocol):
@@ -103,6 +107,7 @@ class AiohttpRest:
                     body=await self._read(response, host),
                     retry_after_s=retry_after_s(response.headers.get("Retry-After"), self._clock),
                     used_weight=_count(response.headers.get("X-MBX-USED-WEIGHT-1M")),
+                    date=response.headers.get("Date", ""),
                 )
         except TransportError:
             raise
@@ -135,6 +140,7 @@ class AiohttpRest:
             raise TransportError("REST is closed")
         if self._session is None:
             self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(keepalive_timeout=IDLE_S),
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s),
                 headers={"User-Agent": user_agent()},
                 cookie_jar=aiohttp.DummyCookieJar(),

@@ -99,6 +99,7 @@ def test_json_of_an_event() -> None:
         "size": 2.0,
         "side": "buy",
         "id": "7",
+        "backfill": False,
     }
 
 

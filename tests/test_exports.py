@@ -16,7 +16,7 @@ Audit Block BookDelta BookNotTrusted BookSnapshot BookVoid ClockStep ConfigError
 Disconnected Event Feed Gap Instrument Lagged LifeEvent LoopLag Malformed MarketEvent MarketFeedError MiningProfit
 MissingExtra NetworkStats NotLive RecorderStatus RecordingError Recovered Refused SchemaDrift Stale Subscribed
 Subscription Ticker Trade TransportError TrustedBook UnknownSymbol UnknownVenue VenueError VenueSettings VenueStatus
-encode_json mining recording run sim
+encode_json metrics mining recording run sim
 """.split()  # noqa: SIM905 # a list of words is read, and changed, more easily
 
 

@@ -42,7 +42,7 @@ class Toy:
             default_venue="toy",
             transport=options.pop("transport", self.transport),
             rest=self.rest,
-            clock=LoopClock(),
+            clock=options.pop("clock", None) or LoopClock(),
             dice=lambda: 0.5,
             **options,
         )
@@ -99,7 +99,7 @@ async def test_what_cannot_be_asked_for_is_refused_at_once(t: Toy) -> None:
 
 def test_settings_that_cannot_be_are_refused_before_anything_is_opened() -> None:
     with pytest.raises(mf.ConfigError, match="redundancy"):
-        mf.Feed(redundancy=2)
+        mf.Feed(redundancy=3)
     with pytest.raises(mf.UnknownVenue):
         mf.Feed({"krakn": mf.VenueSettings()})
     with pytest.raises(mf.ConfigError, match="use wss://"):

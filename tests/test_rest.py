@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from marketfeed import catalogue
+from marketfeed import rest as rest_module
 from marketfeed.errors import ConfigError, TransportError
 from marketfeed.rest import AiohttpRest, FakeRest, Reply
 from marketfeed.venues._spec import Request, Secret
@@ -153,6 +155,29 @@ async def test_cancelled(venue: Venue, rest: AiohttpRest) -> None:
     with pytest.raises(asyncio.CancelledError):
         await call
     await asyncio.wait_for(venue.gone.wait(), SOON)
+
+
+async def test_T03_an_idle_connection_is_not_kept_for_a_call_after_the_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rest_module.IDLE_S < min(catalogue.venue(name).pace.silence_s for name in catalogue.names())
+    monkeypatch.setattr(rest_module, "IDLE_S", 0.05)
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        await reader.read()
+        writer.close()
+        ended.set()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        rest = AiohttpRest()
+        try:
+            port = server.sockets[0].getsockname()[1]
+            assert (await rest.fetch(f"http://127.0.0.1:{port}", Request("/"))).status == 200
+            async with asyncio.timeout(SOON):
+                await ended.wait()
+        finally:
+            await rest.close()
 
 
 async def test_nobody_listens(venue: Venue, rest: AiohttpRest) -> None:

@@ -18,7 +18,7 @@ import pytest
 from marketfeed.clock import SystemClock
 from marketfeed.errors import ConfigError, MissingExtra, TransportError
 from marketfeed.text import escaped
-from marketfeed.transport import SLICE, Link, Transport, check_url, pick_transport, proxy_for
+from marketfeed.transport import GIVEN_UP, SLICE, Link, Transport, check_url, pick_transport, proxy_for
 from marketfeed.transports import _dial
 from marketfeed.transports._failures import retry_after_s
 from marketfeed.transports.fake import FakeTransport
@@ -526,9 +526,18 @@ async def test_our_close_is_bounded_when_nobody_answers(
     assert await peer.gone()
 
 
+async def test_T03_a_link_given_up_ends_at_once_and_says_nothing(transport: Transport, venue: Venue) -> None:
+    ear, link, peer = await opened(transport, venue)
+    link.close(GIVEN_UP, "silent for\x1b 5 s")
+    link.send("ignored")
+    assert await ear.end() == (1006, "silent for\\x1b 5 s")
+    assert ear.heard == [ear.closed]
+    assert await peer.gone()
+
+
 async def test_a_code_that_may_not_be_sent(transport: Transport, venue: Venue) -> None:
     ear, link, peer = await opened(transport, venue)
-    for code in (0, 999, 1005, 1006, 1015, 2999, 5000):
+    for code in (0, 999, 1005, 1015, 2999, 5000):
         with pytest.raises(ValueError):
             link.close(code)
     link.close(1000, "ü" * 200)

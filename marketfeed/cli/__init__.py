@@ -23,6 +23,7 @@ COMMANDS = {
     "symbols": "List what a venue trades.",
     "replay": "Run a raw recording through the live code.",
     "digest": "Make one number of a stream of events.",
+    "doctor": "Look for what keeps a feed from running.",
     "sim": "Run simulated venues, or serve a recording as a venue.",
     "schema": "Print the JSON Schema of an event.",
     "completion": "Print the script that completes commands in a shell.",

@@ -29,6 +29,8 @@ from ..text import escaped
 BURST = 5
 WINDOW_S = 10.0
 """So many lines of one kind and venue in so long; what comes above is counted and told in one line."""
+LONG_LAG_NS = 1_000_000_000
+"""A shorter stall costs nobody anything; -v tells it."""
 BLOCKED = {403: "HTTP 403: this address is blocked", 451: "HTTP 451: not served where this address is"}
 LOSSES: frozenset[type[Head]] = frozenset(
     {Gap, BookVoid, Disconnected, Refused, Stale, Malformed, Lagged, Recovered, VenueStatus, LoopLag, ClockStep}
@@ -46,6 +48,8 @@ def blocked(event: Disconnected) -> str:
 
 
 def _is_loss(event: Head) -> bool:
+    if isinstance(event, LoopLag):
+        return event.lag_ns >= LONG_LAG_NS
     return type(event) in LOSSES and getattr(event, "status", "") != "online"
 
 
@@ -65,6 +69,8 @@ def _lost(event: Disconnected) -> str:
     why = blocked(event)
     if why:
         return why
+    if event.reason.startswith("replaced by "):
+        return f"connection {escaped(event.link)} {escaped(event.reason)}"
     what = "connection lost" if event.code else "cannot connect"
     number = f" ({event.code})" if event.code else ""
     again = f"; trying again in {event.retry_s:.1f} s" if event.retry_s else ""

@@ -89,13 +89,23 @@ ENDPOINT = click.option(
 )
 WS = click.option("--ws", metavar="URL", help="WebSocket address, where there is one venue.")
 REST = click.option("--rest", metavar="URL", help="REST address, where there is one venue.")
+REDUNDANCY = click.option(
+    "--redundancy", type=click.IntRange(1, 2), default=1, metavar="LINKS", help="Connections a stream: 1, or 2."
+)
 VERBOSE = click.option("-v", "--verbose", count=True, help="All life events on stderr; twice: logs too.")
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Nothing but errors on stderr.")
 JSON = click.option("--json", "as_json", is_flag=True, help="JSON lines, also on a terminal.")
 TEXT = click.option("--text", "as_text", is_flag=True, help="Lines for people, also into a pipe.")
+PLAN = click.option("--plan", "only_plan", is_flag=True, help="Print what the start would cost each venue, and end.")
+METRICS = click.option(
+    "--metrics",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Serve figures for Prometheus on this port of 127.0.0.1; 0 is any that is free.",
+)
 LIFE = click.option("--life", is_flag=True, help="With JSON lines: life and loss events among them too.")
 
-SOURCE = with_options(VENUE, SIM, EXACT, TRANSPORT, ENDPOINT, WS, REST)
+SOURCE = with_options(VENUE, SIM, EXACT, TRANSPORT, ENDPOINT, WS, REST, REDUNDANCY)
 """Where data comes from; see `_source.choose`."""
 TALK = with_options(VERBOSE, QUIET)
 """What stderr shows; see `_notices.Notices`."""

@@ -22,6 +22,7 @@ from ..text import escaped
 from . import _exit, _logs
 from ._figures import clock, columns, many, size
 from ._loop import Stop
+from ._metrics import served
 from ._notices import Notices
 from ._reach import Reach
 from ._show import BEHIND
@@ -48,6 +49,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     rotate_bytes: int = 64_000_000
     raw: bool = False
     duration_s: float | None = None
+    metrics: int | None = None
     verbose: int = 0
     quiet: bool = False
 
@@ -56,12 +58,14 @@ async def record(plan: Plan) -> int:
     """Run until there is a reason to end; the exit code. Raises what ends it with a message."""
     stop = Stop()
     writer = _Writer(lambda: None)  # nobody reads stdout: no reason to end
+    tell = writer.tell
     try:
         with _logs.shown(writer, plan.verbose, plan.quiet):
             if plan.source.simulated:
-                writer.put(f"marketfeed: {SIMULATED}\n".encode(), err=True)
+                tell(SIMULATED)
             async with opened(plan.source) as feed:
-                return await _Record(plan, feed, writer, stop).run()
+                with served(feed, plan.metrics, None if plan.quiet else tell):
+                    return await _Record(plan, feed, writer, stop).run()
     finally:
         writer.status("")
         await written(writer, stop)
@@ -95,7 +99,7 @@ class _Record:
         self._now = asyncio.get_running_loop().time
         self._redraws = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._notices = Notices(self._tell, verbose=plan.verbose, quiet=plan.quiet)
-        self._consumer = feed.consumer(self._is_life, policy="drop_oldest", max_events=BURST)
+        self._consumer = feed.consumer(self._is_life, policy="drop_oldest", max_events=BURST, name="life")
         self._recorder = Recorder(
             feed,
             plan.folder,

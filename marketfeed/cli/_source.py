@@ -29,6 +29,7 @@ class Source(Struct, frozen=True):
     venues: tuple[str, ...] = ()
     """Names of the venues asked, in the order asked."""
     chains: tuple[str, ...] = ()
+    redundancy: int = 1
 
 
 def choose(
@@ -41,6 +42,7 @@ def choose(
     endpoints: Sequence[str] = (),
     ws: str | None = None,
     rest: str | None = None,
+    redundancy: int = 1,
 ) -> Source:
     """Read the options of `_options.SOURCE`. Raises ConfigError and UnknownVenue."""
     asked = _venues(venues)
@@ -56,7 +58,7 @@ def choose(
     settings = _settings(used, endpoints, ws, rest)
     if sim and settings:
         raise ConfigError("--sim brings its own endpoints: leave out --endpoint, --ws and --rest")
-    return Source(list(names), settings, sim, transport, exact, tuple(used), coins)
+    return Source(list(names), settings, sim, transport, exact, tuple(used), coins, redundancy)
 
 
 def _is_chain(text: str) -> bool:
@@ -104,7 +106,8 @@ async def opened(source: Source, **settings: Any) -> AsyncIterator[Feed]:
 
             plant = await stack.enter_async_context(Simulator(source.venues, rate=SIM_RATE))
             venues = {name: VenueSettings(ws=at.ws, rest=at.rest) for name, at in plant.endpoints.items()}
-        feed = Feed(venues, exact=source.exact, transport=source.transport, **settings)
+        how: dict[str, Any] = {"exact": source.exact, "transport": source.transport, "redundancy": source.redundancy}
+        feed = Feed(venues, **how, **settings)
         await feed.__aenter__()
         try:
             yield feed

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec import Struct
 
@@ -17,6 +18,7 @@ from ..subscriptions import Subscription
 from . import _colour, _exit, _logs
 from ._lines import Lines
 from ._loop import Stop
+from ._metrics import served
 from ._notices import Notices
 from ._reach import Reach
 from ._source import Source, opened
@@ -46,6 +48,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     idle_s: float | None = None
     as_json: bool = True
     life: bool = False
+    metrics: int | None = None
     verbose: int = 0
     quiet: bool = False
 
@@ -66,12 +69,14 @@ async def tail(plan: Plan) -> int:
     """Run until there is a reason to end; the exit code. Raises what ends it with a message."""
     stop = Stop()
     writer = Writer(lambda: stop.set_from_thread(_exit.OK))
+    tell = writer.tell
     try:
         with _logs.shown(writer, plan.verbose, plan.quiet):
             if plan.source.simulated:
-                writer.put(f"marketfeed: {SIMULATED}\n".encode(), err=True)
+                tell(SIMULATED)
             async with opened(plan.source) as feed:
-                return await _Tail(plan, feed, writer, stop).run()
+                with served(feed, plan.metrics, None if plan.quiet else tell):
+                    return await _Tail(plan, feed, writer, stop).run()
     except ConsumerTooSlow as exc:
         raise _exit.Failed(_exit.SLOW, "the reader of stdout is too slow: events would have been lost") from exc
     finally:
@@ -96,7 +101,7 @@ class _Tail:
         self._left = plan.count
         self._now = asyncio.get_running_loop().time
         self._began = self._heard = self._now()
-        self._notices = Notices(self._tell, verbose=plan.verbose, quiet=plan.quiet)
+        self._notices = Notices(writer.tell, verbose=plan.verbose, quiet=plan.quiet)
         self._consumer = self._reader()
         self._reach = Reach(self._subscribe(), plan.source)
         self._lines = Lines(
@@ -115,7 +120,8 @@ class _Tail:
     def _reader(self) -> Consumer:
         # a person who stops the terminal wants to go on with the newest; a program wants all or an error
         policy = "lossless" if self._plan.as_json else "drop_oldest"
-        return self._feed.consumer(books=self._shows_books, policy=policy, max_events=BURST)  # type: ignore[arg-type]
+        options: Any = {"books": self._shows_books, "policy": policy, "max_events": BURST}
+        return self._feed.consumer(name="tail", **options)
 
     def _subscribe(self) -> list[Subscription]:
         book: bool | int = False if self._plan.book is None else self._plan.book or True
@@ -194,6 +200,3 @@ class _Tail:
         if lines:
             self._writer.put(b"\n".join(lines) + b"\n")
             lines.clear()
-
-    def _tell(self, line: str) -> None:
-        self._writer.put(f"marketfeed: {line}\n".encode(), err=True)

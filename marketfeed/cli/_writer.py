@@ -39,6 +39,10 @@ class Writer:
                 self._queue.append((err, data))
                 self._news.notify()
 
+    def tell(self, line: str) -> None:
+        """One line on stderr."""
+        self.put(f"marketfeed: {line}\n".encode(), err=True)
+
     async def room(self, limit: int) -> None:
         """Wait until no more than `limit` bytes are unwritten, or nobody reads them."""
         while True:

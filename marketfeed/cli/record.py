@@ -55,6 +55,8 @@ class _Bytes(click.ParamType[int]):
 @click.option("--raw", is_flag=True, help="Keep what came from the venues, too, as it came: for exact replay.")
 @_options.SOURCE
 @_options.DURATION
+@_options.PLAN
+@_options.METRICS
 @_options.TALK
 def command(
     symbols: tuple[str, ...],
@@ -66,6 +68,8 @@ def command(
     rotate_size: int,
     raw: bool,
     duration: float | None,
+    only_plan: bool,
+    metrics: int | None,
     verbose: int,
     quiet: bool,
     **source: object,
@@ -100,6 +104,10 @@ def command(
     chosen = _source.choose(symbols, **source)  # type: ignore[arg-type] # the options of `_options.SOURCE`
     if not (trades or ticker or book is not None):
         trades, ticker, book = True, True, 0
+    if only_plan:
+        from . import _cold_start  # noqa: PLC0415 # rarely wanted
+
+        return _cold_start.show(chosen, trades=trades, ticker=ticker, book=book)
     plan = _record_run.Plan(
         source=chosen,
         folder=folder,
@@ -110,6 +118,7 @@ def command(
         rotate_bytes=rotate_size,
         raw=raw,
         duration_s=duration,
+        metrics=metrics,
         verbose=verbose,
         quiet=quiet,
     )

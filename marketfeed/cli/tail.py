@@ -23,9 +23,11 @@ from . import _options
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N market events.")
 @_options.DURATION
 @click.option("--idle-timeout", type=_options.Duration(), help="End when nothing has come for so long.")
+@_options.PLAN
 @_options.JSON
 @_options.TEXT
 @_options.LIFE
+@_options.METRICS
 @_options.TALK
 def command(
     symbols: tuple[str, ...],
@@ -35,9 +37,11 @@ def command(
     count: int | None,
     duration: float | None,
     idle_timeout: float | None,
+    only_plan: bool,
     as_json: bool,
     as_text: bool,
     life: bool,
+    metrics: int | None,
     verbose: int,
     quiet: bool,
     **source: object,
@@ -64,6 +68,10 @@ def command(
     chosen = _source.choose(symbols, **source)  # type: ignore[arg-type] # the options of `_options.SOURCE`
     if not (trades or ticker or book is not None):
         trades = ticker = True
+    if only_plan:
+        from . import _cold_start  # noqa: PLC0415 # rarely wanted
+
+        return _cold_start.show(chosen, trades=trades, ticker=ticker, book=book)
     plan = _watch.Plan(
         source=chosen,
         trades=trades,
@@ -74,6 +82,7 @@ def command(
         idle_s=idle_timeout,
         as_json=_watch.json_wanted(as_json, as_text),
         life=life,
+        metrics=metrics,
         verbose=verbose,
         quiet=quiet,
     )

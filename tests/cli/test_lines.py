@@ -118,6 +118,16 @@ def test_a_void_after_its_gap_is_not_told_twice():
     assert Told()(VOID) == ["v:A-B: book void: hole"]
 
 
+def test_C05_C14_a_stall_of_a_second_and_a_step_of_the_clock_are_told_and_a_shorter_stall_to_who_wants_all():
+    short, long = (ev.LoopLag(venue="", lag_ns=ns) for ns in (999_999_999, 5_000_000_000))
+    step = ev.ClockStep(venue="", step_ns=-3_600_000_000_000)
+    assert Told()(short, long, step) == [
+        "feed: this program stood still for 5.0 s; what came meanwhile was read late",
+        "feed: the clock of this machine moved by -3600.000 s",
+    ]
+    assert len(Told(verbose=1)(short)) == 1
+
+
 def test_verbose_tells_all_and_quiet_nothing():
     assert len(Told(verbose=1)(ev.Connected(venue="v", link="l"), GAP, VOID)) == 3
     assert Told(quiet=True)(GAP, LOST) == []
