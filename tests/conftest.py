@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +13,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
 from marketfeed import budgets
+from marketfeed.log_limit import Limit
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -59,3 +61,13 @@ def _budgets_of_their_own() -> Iterator[None]:
     """A venue's budget lasts as long as the process: what a test spends is not spent for the next one."""
     yield
     budgets._known.clear()
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_their_own() -> Iterator[None]:
+    """What one test logs a lot of is not left out for the next one."""
+    yield
+    for name in list(logging.root.manager.loggerDict):
+        for one in logging.getLogger(name).filters:
+            if isinstance(one, Limit):
+                one._seen.clear()

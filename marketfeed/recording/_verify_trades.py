@@ -29,7 +29,9 @@ class Trades:
         self._known: OrderedDict[str, int] = OrderedDict()
 
     def gap(self, event: Gap) -> None:
-        """A gap of this stream."""
+        """A gap of this stream; of one that is healed all follows."""
+        if event.healed:
+            return
         if event.from_seq:
             self._told.append((event.from_seq, event.to_seq))
             del self._told[:-MAX_HOLES]

@@ -20,7 +20,7 @@ from ..errors import RecordingError
 from ._merge import Merge, Source
 from .disk import Disk, Handle, RealDisk
 from .lock import FolderLock
-from .manifest import FORMAT, MANIFESTS, Entry, Manifest, manifests
+from .manifest import MANIFESTS, Entry, Manifest, manifests
 from .seal import PART, Sealer
 
 Tell = Callable[[str, int], None]
@@ -73,7 +73,7 @@ class Compaction:
     def run(self, today: str) -> Compacted:
         """Compact all dates before `today`, or all where it is empty."""
         self._finish()
-        dates = {_date(entry.path) for manifest in self._passes() for entry in manifest.files}
+        dates = {_date(entry.path) for manifest in manifests(self._disk, self._root) for entry in manifest.files}
         for date in sorted(date for date in dates if not today or date < today):
             try:
                 self._step(date)
@@ -86,18 +86,9 @@ class Compaction:
     def _finish(self) -> None:
         Sealer(self._disk, self._root, "").finish()
 
-    def _passes(self) -> list[Manifest]:
-        found = manifests(self._disk, self._root)
-        newer = [manifest.version for manifest in found if manifest.format > FORMAT]
-        if newer:
-            raise RecordingError(
-                f"{self._root}: was recorded by marketfeed {newer[-1]}; this version is too old for it"
-            )
-        return found
-
     def _step(self, date: str) -> None:
         """Merge what there is to merge of a date, and have it count."""
-        passes = self._passes()
+        passes = manifests(self._disk, self._root)
         wanted = self._partitions(passes, date)
         if not wanted:
             return

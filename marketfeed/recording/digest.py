@@ -6,7 +6,7 @@ from typing import Any
 
 from ..events import MARKET_TYPES, Block, Head, channel_of, encode_json
 
-_LOCAL = re.compile(rb'"(?:ts_recv|seq_local|epoch)":\d+,')
+_LOCAL = re.compile(rb'"(?:ts_recv|seq_local|epoch)":\d+,|,"backfill":(?:true|false)')
 _STREAM = re.compile(rb'\{"kind":"([a-z_]+)","venue":"([^"]*)","symbol":"([^"]*)"')
 _CHANNEL = {
     b"trade": "trades",
@@ -21,7 +21,8 @@ class Digest:
     """SHA-256 over the sorted digests of the streams.
 
     A stream's digest (`venue:symbol:channel`) is over its market events as JSON lines, without `ts_recv`,
-    `seq_local` and `epoch`, which depend on who listened and when. The whole is over lines of "name hexdigest".
+    `seq_local`, `epoch` and `backfill`, which depend on who listened and when. The whole is over lines of
+    "name hexdigest".
     """
 
     def __init__(self) -> None:

@@ -79,6 +79,9 @@ class _Listener:
     def control(self) -> None:
         """Nothing to note."""
 
+    def pong(self) -> None:
+        """Nothing to note."""
+
     def unasked(self, native: str) -> None:
         """Nothing to note."""
 

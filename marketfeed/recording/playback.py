@@ -142,7 +142,7 @@ class Playback(Feed):
             self._player.listeners -= 1
         if self._fault is not None:
             raise self._fault
-        if pumps := self._tasks - {self._playing}:
+        if pumps := [task for task in self._tasks if task is not self._playing]:
             await asyncio.wait(pumps)
 
     async def live(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 # as the feed's
@@ -194,9 +194,10 @@ class Playback(Feed):
         max_events: int = MAX_EVENTS,
         max_lag_s: float = MAX_LAG_NS / 1e9,
         max_bytes: int = MAX_BYTES,
+        name: str = "",
     ) -> Consumer:
         """One more reader, as `Feed.consumer` gives it; a lossless one is waited for, however slow it is."""
-        limits: Any = {"max_events": max_events, "max_lag_s": max_lag_s, "max_bytes": max_bytes}
+        limits: Any = {"max_events": max_events, "max_lag_s": max_lag_s, "max_bytes": max_bytes, "name": name}
         made = cast(Reader, super().consumer(keep, policy=policy, books=books, **limits))
         made.told = self._player.stir
         made.on_end(self._left)

@@ -43,6 +43,8 @@ class Line(Struct):
     retry_s: float | None = 0.0
     exact: bool = False
     max_resyncs: int = 3
+    backfill: bool = False
+    audit_s: float = 0.0
     pace: Pace | None = None
 
     def __post_init__(self) -> None:

@@ -1,6 +1,8 @@
 """Lines of raw recordings made of inputs, with keys and passwords taken out."""
 
+import re
 from binascii import b2a_base64
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -14,6 +16,8 @@ from ..taped import Input
 REDACTED = b"[redacted]"
 _UNBOUNDED = 1e300
 """Stands for infinity, which JSON does not have."""
+_OBEYED = re.compile("[\x80-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""What a terminal may obey beyond ASCII: JSON leaves it as it is."""
 
 
 def lines_of(what: Input, events: list[Head]) -> list[bytes]:
@@ -35,16 +39,24 @@ def lines_of(what: Input, events: list[Head]) -> list[bytes]:
     if (pace := more.get("pace")) is not None:
         told = msgspec.to_builtins(pace)
         more["pace"] = {key: min(v, _UNBOUNDED) if isinstance(v, float) else v for key, v in told.items()}
-    rest = b"".join(b"," + orjson.dumps({key: value})[1:-1] for key, value in more.items())
+    rest = b"".join(b"," + _json({key: value})[1:-1] for key, value in more.items())
     body = b"," + _text(what.data[0]) if what.data else b""
     return [b"%b%b%b%b}\n" % (head, seq, rest, body)]
 
 
 def _text(data: bytes) -> bytes:
     try:
-        return b'"raw":' + orjson.dumps(data.decode())
+        return b'"raw":' + _json(data.decode())
     except UnicodeDecodeError:
         return b'"b64":"' + b2a_base64(data, newline=False) + b'"'
+
+
+def _json(value: Any) -> bytes:
+    """JSON that is safe to look at."""
+    text = orjson.dumps(value)
+    if text.isascii():
+        return text
+    return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text.decode()).encode()
 
 
 def _plain(url: str) -> str:
@@ -62,8 +74,8 @@ class Redaction:
     def meet(self, venue: str) -> None:
         """Look up what there is for a venue; again, for it may have changed."""
         for text in secrets(catalogue.venue(venue)):
-            once = orjson.dumps(text)[1:-1].decode()  # JSON within JSON, as bodies are kept, is written twice
-            self._secrets |= {text.encode(), once.encode(), orjson.dumps(once)[1:-1]}
+            once = _json(text)[1:-1].decode()  # JSON within JSON, as bodies are kept, is written twice
+            self._secrets |= {text.encode(), once.encode(), _json(once)[1:-1]}
 
     def __call__(self, line: bytes) -> bytes:
         """The line without them."""

@@ -1,6 +1,5 @@
 """What the thread of a `RawRecorder` does: lines into segments, runs begun and ended, and disks that fail."""
 
-import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -10,6 +9,7 @@ from typing import NamedTuple
 from ..clock import Clock
 from ..errors import RecordingError
 from ..events import Head, Instrument, encode_json
+from ..log_limit import limited
 from ..taped import Input
 from .digest import Digest
 from .disk import Disk, Lock
@@ -17,7 +17,7 @@ from .raw_file import RawFile, mend, name
 from .raw_lines import Redaction, lines_of
 from .segments import PART, Segment
 
-log = logging.getLogger("marketfeed.recording")
+log = limited("marketfeed.recording")
 
 SECOND = 1_000_000_000
 RETRY_S = 1.0

@@ -2,11 +2,11 @@
 
 Events go into a journal, which is flushed every 100 ms and synced every second; a segment that is old or large enough
 is sealed into Parquet by a process of its own. What a crash leaves is sealed at the next start. What is not recorded
-is told: as `RecorderStatus` to every consumer, and in the recording itself.
+is told: as `RecorderStatus` to every consumer, and in the recording itself. Loop, thread and process meet here: the
+reason for its length.
 """
 
 import asyncio
-import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +21,7 @@ from ..consumer import MAX_BYTES
 from ..errors import ConfigError, RecordingError
 from ..events import BookDelta, BookSnapshot, Event, Head, RecorderStatus, channel_of
 from ..feed import Feed
+from ..log_limit import limited
 from ..text import escaped
 from .disk import Disk, Lock, RealDisk
 from .journal import MAX_PAYLOAD, Journal
@@ -31,7 +32,7 @@ from .seal import JOURNAL, Manifest, Sealer, manifests
 from .sealing import SealingProcess, Seals
 from .writer import Limits, Writer
 
-log = logging.getLogger("marketfeed.recording")
+log = limited("marketfeed.recording")
 T = TypeVar("T")
 
 CHUNK = 2_000
@@ -94,7 +95,11 @@ class Recorder:
         try:
             writer, last_ts = await asyncio.shield(asyncio.wrap_future(self._opened))
             self._consumer = self._feed.consumer(
-                policy="drop_oldest", max_events=1_000_000, max_lag_s=inf, max_bytes=max(self._waiting_bytes, MAX_BYTES)
+                name="recorder",
+                policy="drop_oldest",
+                max_events=1_000_000,
+                max_lag_s=inf,
+                max_bytes=max(self._waiting_bytes, MAX_BYTES),
             )
         except BaseException:
             self._stop.set()

@@ -15,10 +15,10 @@ from .. import catalogue
 from ..counts import Counts
 from ..errors import RecordingError
 from ..events import Head, Instrument, encode_json
+from ..lanes import LanedStreams
 from ..listing import coins_of
 from ..outlet import Outlet
 from ..session import Session
-from ..streams import Streams
 from ..subscriptions import CHANNELS, Subscription
 from ..text import escaped
 from ..venues._spec import LinkPlan, Venue
@@ -111,7 +111,7 @@ class _Run:
         self._numbers = _Numbers()
         outlet = Outlet(self._batch.append)
         outlet.number = self._numbers
-        self._streams: Streams[Any] = Streams(outlet)
+        self._streams: LanedStreams[Any] = LanedStreams(outlet)
         self._abouts: dict[str, Line] = {}
         self._venues: dict[str, Venue] = {}
         self._instruments: dict[str, dict[str, Instrument[Any]]] = {}
@@ -173,6 +173,8 @@ class _Run:
             link=line.conn,
             exact=known.exact,
             max_resyncs=known.max_resyncs,
+            backfill=known.backfill,
+            audit_s=known.audit_s,
         )
         session.on_open(line.mono, line.recv_ns, line.attempt)
         session.commands.clear()
@@ -193,6 +195,8 @@ class _Run:
             session.change(added, list(map(_subscription, line.drop)), line.mono)
         elif kind == "poll":
             session.poll(line.name)
+        elif kind == "slept":
+            session.slept(line.reason, line.recv_ns)
         elif kind == "close":
             session.on_close(line.code, line.reason, line.recv_ns, retry_s=line.retry_s, attempt=line.attempt)
             self._ended.add(session.counts)

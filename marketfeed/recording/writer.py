@@ -1,6 +1,5 @@
 """What the recorder's thread does: journal what comes, rotate, have it sealed; and go on when the disk fails."""
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -10,12 +9,13 @@ from typing import NamedTuple, Protocol
 
 from ..clock import Clock
 from ..errors import RecordingError
+from ..log_limit import limited
 from .journal import Journal
 from .payload import unpack
 from .seal import Manifest
 from .sealing import Seals
 
-log = logging.getLogger("marketfeed.recording")
+log = limited("marketfeed.recording")
 
 SECOND = 1_000_000_000
 RETRY_S = 1.0

@@ -33,14 +33,20 @@ plain = on(asyncio.SelectorEventLoop)
 
 
 class Auditor:
-    """What must hold of any sequence of events: I1, I2, I4, I14."""
+    """What must hold of any sequence of events: I1, I2, I4, I14.
 
-    def __init__(self) -> None:
+    With `renewals` a live book may be replaced by a snapshot of the next epoch: a venue that was asked twice sends two.
+    With two `links` a stream the loss of one closes no book.
+    """
+
+    def __init__(self, *, renewals: bool = False, links: int = 1) -> None:
+        self._renewals = renewals or links > 1
+        self._links = links
         self.events: list[Head] = []
         self._open: dict[str, tuple[int, int]] = {}
         self._epochs: dict[str, int] = {}
-        self._gone: set[str] = set()
-        self._ours = False
+        self._gone: dict[str, set[str]] = {}
+        self._resting: set[str] = set()
         self._seq_local = 0
 
     def take(self, event: Head) -> None:
@@ -49,7 +55,10 @@ class Auditor:
         self.events.append(event)
         name = f"{event.venue}:{event.symbol}"
         if isinstance(event, mf.BookSnapshot):
-            assert name not in self._open, f"{name}: a new epoch without a word about the old one"
+            again = self._renewals or name in self._resting
+            assert again or name not in self._open, f"{name}: a new epoch without a word about the old one"
+            if name in self._open:
+                self._resting.discard(name)
             assert event.epoch > self._epochs.get(name, 0)
             self._epochs[name] = event.epoch
             self._open[name] = (event.epoch, event.seq)
@@ -60,11 +69,11 @@ class Auditor:
         elif isinstance(event, mf.BookVoid):
             assert event.epoch == self._open.pop(name)[0]
         elif isinstance(event, mf.Disconnected):
-            self._gone = {n for n in self._open if n.startswith(f"{event.venue}:")}
-            self._ours = event.reason == "closed by us"
+            ours = event.reason.startswith(("closed by us", "replaced by")) or event.link == "rest" or self._links > 1
+            self._gone[event.venue] = {n for n in self._open if n.startswith(f"{event.venue}:") and not ours}
         elif isinstance(event, mf.Connected):
-            still = self._gone & set(self._open)
-            assert self._ours or not still, f"books still open after a lost link: {still}"
+            still = self._gone.pop(event.venue, set()) & set(self._open) - self._resting
+            assert not still, f"books still open after a lost link: {still}"
 
     def _check_sides(self, event: mf.BookSnapshot[Any]) -> None:
         bids, asks = [p for p, _ in event.bids], [p for p, _ in event.asks]
@@ -73,7 +82,8 @@ class Auditor:
         assert all(size > 0 for _, size in (*event.bids, *event.asks))
 
     def closed_by_unsubscribe(self, venue: str, symbol: str) -> None:
-        self._open.pop(f"{venue}:{symbol}", None)
+        """Its book ends without a word, now or soon, and the next one is a new epoch."""
+        self._resting.add(f"{venue}:{symbol}")
 
     def of(self, *kinds: type[Head], symbol: str = "") -> list[Any]:
         return [e for e in self.events if isinstance(e, kinds) and symbol in ("", e.symbol)]
@@ -151,12 +161,14 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(venue: str, faults: str = "", *, pace: Any = None, **options: Any) -> AsyncIterator[Bench]:
-    """A bench whose market moves; faults and pace as a test wants them. It checks all events to the end."""
+async def bench(
+    venue: str, faults: str = "", *, pace: Any = None, care: Any = None, **options: Any
+) -> AsyncIterator[Bench]:
+    """A bench whose market moves; faults, pace and settings (`care`) as a test wants them. It checks all events."""
     async with sim.Simulator([venue], seed=7, faults=faults, rate=None, symbols=SYMBOLS[venue]) as plant:
         at = plant.endpoints[venue]
         paced = structs.replace(catalogue.venue(venue).pace, **(pace or {}))
-        settings = mf.VenueSettings(ws=at.ws, rest=at.rest, pace=paced, max_resyncs=100)
+        settings = mf.VenueSettings(ws=at.ws, rest=at.rest, pace=paced, max_resyncs=100, **(care or {}))
         async with mf.Feed({venue: settings}, dice=lambda: 0.02, **options) as feed:
             one = Bench(venue, plant, feed)
             one.subscribe()

@@ -198,6 +198,7 @@ def test_C05_a_blocked_loop_costs_no_connection_where_the_kernel_kept_what_came(
                 await until(lambda: len(audit.events) > before + 20, 5)
                 assert len(audit.of(mf.Connected)) == 1
                 assert audit.of(mf.Disconnected, mf.Gap) == []
+                assert sum(lag.lag_ns > 10**9 for lag in audit.of(mf.LoopLag)) == 2
         finally:
             stop.set()
             thread.join()

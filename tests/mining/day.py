@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from msgspec import structs
 
-from marketfeed import Feed, VenueSettings
+from marketfeed import Feed, VenueSettings, catalogue
 from marketfeed.errors import TransportError
 from marketfeed.rest import FakeRest, Reply
 from marketfeed.sim.bitcoind import AUTH, Bitcoind
@@ -89,9 +89,10 @@ class Day(FakeTransport):
         return Troubles(Faults.parse(""), name, Counter(), Counter())
 
     def feed(self) -> Feed:
-        """A feed of this world. The node is asked once a minute, which costs a test less."""
+        """A feed of this world. The node is asked once a minute, which costs a test less; Kraken sends no heartbeats."""
         patient = structs.replace(BITCOIND.pace, poll_s=60.0, silence_s=200.0)
-        venues = {"bitcoind": VenueSettings(pace=patient)}
+        quiet = structs.replace(catalogue.venue("kraken").pace, silence_s=10.0)
+        venues = {"bitcoind": VenueSettings(pace=patient), "kraken": VenueSettings(pace=quiet)}
         return Feed(venues, transport=self, rest=self.rest, clock=self.clock, dice=self.dice.random)
 
     def now(self) -> Now:

@@ -266,7 +266,7 @@ def test_what_cannot_be_compacted(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="holds no recording"):
         compact(tmp_path / "none")
     add_pass(RealDisk(), tmp_path, market(count=20), 1, 1, format=99)
-    with pytest.raises(RecordingError, match="recorded by marketfeed 0; this version is too old"):
+    with pytest.raises(RecordingError, match="has format 99 of marketfeed 0; this version reads"):
         compact(tmp_path)
 
 

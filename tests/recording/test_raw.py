@@ -15,7 +15,7 @@ from msgspec import structs
 import marketfeed as mf
 from marketfeed import sim
 from marketfeed.errors import ConfigError, RecordingError
-from marketfeed.events import Head, RecorderStatus
+from marketfeed.events import ClockStep, Head, LoopLag, RecorderStatus
 from marketfeed.recording import Playback, RawRecorder, Rerun
 from marketfeed.recording.disk import RealDisk
 from marketfeed.recording.raw_lines import lines_of
@@ -41,7 +41,7 @@ class Run:
             feed.on(kind, self._take)
 
     def _take(self, event: Head) -> None:
-        if not isinstance(event, RecorderStatus):
+        if not isinstance(event, RecorderStatus | LoopLag | ClockStep):  # what a feed tells of itself
             self.events.append(event)
 
     async def move(self, enough: Callable[[], Any], seconds: float = 30.0) -> None:
@@ -79,7 +79,10 @@ def test_a_rerun_tells_what_was_told_with_every_field(exact: bool, tmp_path: Pat
                 feed.unsubscribe(NAMES["coinbase"], ticker=True)
                 feed.subscribe("kraken:NOSUCH-USD", trades=True)
                 await one.move(lambda: any(isinstance(e, mf.Refused) for e in one.events))
+                assert feed._watch is not None
+                feed._watch.slept(3600 * 10**9)  # as after an hour's sleep (T23)
                 await one.move(lambda: sum(isinstance(e, mf.Disconnected) for e in one.events) > 3)
+                await one.move(lambda: any(isinstance(e, mf.Recovered) for e in one.events))
                 live = list(one.events)
             rerun = Rerun(one.folder)
             assert list(rerun) == live

@@ -73,7 +73,7 @@ def test_every_table_begins_alike_and_says_what_it_is(channel: str) -> None:
 @pytest.mark.parametrize(
     ("channel", "names"),
     [
-        ("trades", "price size side id"),
+        ("trades", "price size side id backfill"),
         ("ticker", "bid bid_size ask ask_size last volume_24h"),
         ("book", "kind epoch seq prev_seq depth part side price size"),
         (
@@ -310,7 +310,7 @@ def is_right(rows: list[tuple[Any, ...]], exact: bool) -> None:
     price, size = number("65000.12"), number("0.00012345")
     times = [(NS, NS - 1), (NS, None), (NS, None)]
     wanted = [
-        (*times[i], 2**64 - 4 + i, "kraken", "BTC-USD", price, size, side, str(10**30 + i))
+        (*times[i], 2**64 - 4 + i, "kraken", "BTC-USD", price, size, side, str(10**30 + i), False)
         for i, side in enumerate(("buy", "sell", "buy"))
     ]
     assert rows == wanted

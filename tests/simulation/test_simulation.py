@@ -1,0 +1,101 @@
+"""A short slice of the simulation, of each transport fault, and proof that one seed is one run.
+
+`python -m tests.fuzz.simulation` and `python -m tests.fuzz.recovery` run the long of it.
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from marketfeed.testing import Network, run
+
+from ..conftest import ROOT
+from ..fuzz import recovery, simulation
+from ..fuzz.oracle import SYMBOLS
+from .faults import TRANSPORT
+
+VENUES = sorted(SYMBOLS)
+QUICK = {
+    **{"T01": "reset", "T02": "end", "T03": "blackhole", "T06": "drip", "T07": "slices", "T10": "dns", "T11": "v6"},
+    **{"T13": "handshake_5xx", "T14": "handshake_banned", "T16": "shutdown", "T17": "close", "T18": "oversize"},
+    **{"T19": "compressed", "T20": "bad_frame", "T21": "pings", "T24": "unplug"},
+}
+"""A fault of each row."""
+SEEDS = [7]
+
+
+def test_the_rows_of_the_slice_are_those_of_the_faults() -> None:
+    assert {row: TRANSPORT[name].row for row, name in QUICK.items()} == {row: row for row in QUICK}
+
+
+@pytest.mark.parametrize("number", range(len(QUICK)), ids=[f"{row}_{name}" for row, name in QUICK.items()])
+def test_T01_T02_T03_T06_T07_T10_T11_T13_T14_T16_T17_T18_T19_T20_T21_T24_each_is_mended_without_a_hand(
+    number: int,
+) -> None:
+    """On virtual links; each fault at one venue here, at all of them in `tests.fuzz.recovery`."""
+    name = list(QUICK.values())[number]
+    row = recovery.repeat(name, VENUES[number % 3], range(1, 2))
+    assert row["recovered"] == "1/1", row
+    assert row["told"] or TRANSPORT[name].kind in recovery.HARMLESS
+
+
+def test_T04_a_venue_that_stops_its_data_and_answers_pings_is_left() -> None:
+    row = recovery.repeat("stall", "kraken", range(1, 2))
+    assert (row["recovered"], row["told"]) == ("1/1", 1)
+    assert row["detect_p95"] <= 5.0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_I1_I2_I3_I4_I5_I7_I9_I12_I14_I15_I18_hold_in_a_world_of_faults(seed: int) -> None:
+    figures = simulation.one(seed, 2.0, VENUES)
+    assert "wrong" not in figures, figures["wrong"]
+    assert figures["checked"] > 100
+    assert figures["faults"] > 3
+
+
+def test_I16_one_seed_is_one_digest_in_any_process() -> None:
+    """Hash seeds differ between the two, so that no order of a set is in the digest."""
+    once = simulation.one(5, 0.5, VENUES)
+    command = [sys.executable, "-m", "tests.fuzz.simulation", "--seed", "5", "--minutes", "0.5", "--verbose"]
+    environment = os.environ | {"PYTHONHASHSEED": "12345"}
+    again = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert f"digest {once['digest']}, events {once['events']}," in again.stdout
+
+
+def test_a_failure_says_when_it_was_and_what_was_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A world that is wrong is not called well."""
+    monkeypatch.setattr(simulation.World, "_compare", lambda world, name: world.wrong.append(f"I3: {name} is a lie"))
+    figures = simulation.one(3, 0.5, ["kraken"])
+    assert "I3: kraken:BTC-USD is a lie" in figures["wrong"]
+    assert "before: " in figures["wrong"]
+
+
+def test_the_ledger_knows_a_doubled_trade_and_an_untold_gap() -> None:
+    import marketfeed as mf  # noqa: PLC0415
+
+    from .ledger import Ledger  # noqa: PLC0415
+
+    def trade(number: int) -> mf.Trade[float]:
+        return mf.Trade(venue="v", symbol="s", price=1.0, size=1.0, side="buy", id=str(number))
+
+    def gap(first: int, last: int) -> mf.Gap:
+        return mf.Gap(venue="v", symbol="s", channel="trades", cause="trade ids", from_seq=first, to_seq=last)
+
+    told = Ledger()
+    for event in (trade(1), trade(2), gap(3, 5), trade(6), trade(4)):
+        told.take(event)
+    assert (told.told, told.missing) == (4, 2)
+    with pytest.raises(AssertionError, match="doubled, or an untold gap"):
+        told.take(trade(4))
+    with pytest.raises(AssertionError, match="doubled, or an untold gap"):
+        told.take(trade(8))
+    with pytest.raises(AssertionError, match="7 to 8 are not in any gap"):
+        told.take(gap(9, 9))
+
+
+def test_a_virtual_network_is_left_without_a_connection() -> None:
+    network = Network(1)
+    run(recovery.strike("end", "coinbase", 1, network), network)
+    assert network.open == 0
