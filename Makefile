@@ -2,16 +2,24 @@
 PY ?= .venv/bin/python
 SEED ?= 1
 MESSAGES ?= 200000
+SEEDS ?= 20
+MINUTES ?= 10
+MUTATED ?= 50000
+SECONDS ?= 60
+SOAK ?= 30
 
-.PHONY: help env check test cover soak fuzz bench docs wheel
+.PHONY: help env check test cover soak fuzz chaos conformance bench docs wheel
 
 help:
 	@echo "make env      a virtual environment in .venv with everything the other verbs need"
 	@echo "make check    formatting, lint, strict types, import floors"
 	@echo "make test     the whole test suite"
 	@echo "make cover    the same with branch coverage"
-	@echo "make fuzz     product against oracle, SEED=1 MESSAGES=200000 a venue"
-	@echo "make soak     long tests that 'make test' leaves out"
+	@echo "make fuzz     product against oracle, SEED=1 MESSAGES=200000 a venue; SEEDS=20 worlds of faults, MINUTES=10 each"
+	@echo "              MUTATED=50000 broken messages a venue"
+	@echo "make chaos    all venues behind proxies that harm, and a search for keys in all output, SEED=1 SECONDS=60"
+	@echo "make soak     long tests that 'make test' leaves out, then SOAK=30 minutes of load with a fault every 20 s"
+	@echo "make conformance   run the tests and write docs/conformance.md"
 	@echo "make bench    microseconds of CPU a message, against the floor"
 	@echo "make docs     regenerate the reference pages and the schemas"
 	@echo "make wheel    build the wheel into dist/"
@@ -34,9 +42,20 @@ cover:
 
 fuzz:
 	$(PY) -m tests.fuzz.oracle --seed $(SEED) --messages $(MESSAGES)
+	$(PY) -m tests.fuzz.differential --seed $(SEED) --messages $(MESSAGES)
+	$(PY) -m tests.fuzz.mutation --seed $(SEED) --messages $(MUTATED)
+	$(PY) -m tests.fuzz.simulation --seed $(SEED) --seeds $(SEEDS) --minutes $(MINUTES)
 
 soak:
 	$(PY) -m pytest -m soak --timeout 3600
+	$(PY) -m tests.fuzz.soak --minutes $(SOAK)
+
+chaos:
+	$(PY) -m tests.fuzz.chaos --seed $(SEED) --seconds $(SECONDS)
+
+conformance:
+	-$(PY) -m pytest -n 2 -p tests.conformance --conformance docs/conformance.json
+	$(PY) -m docs.conformance
 
 bench:
 	$(PY) -m benchmarks

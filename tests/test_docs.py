@@ -31,12 +31,15 @@ from marketfeed import (
     miner,
     number,
     pace,
+    places,
     pulse,
     settings,
     sync,
     transport,
+    watch,
 )
 from marketfeed.feed import Feed
+from marketfeed.lanes import book_lane, trades
 from marketfeed.mining import networks
 from marketfeed.sim import Simulator
 from marketfeed.sim.plant import DIALECTS
@@ -453,10 +456,18 @@ CONSTANTS: dict[str, Callable[[], Any]] = {
     "TRIES": lambda: str(desk.TRIES),
     "RETRY_S": lambda: f"{desk.RETRY_S:g} s",
     "MAX_DELAY_S": lambda: f"{fetches.MAX_DELAY_S:g} s",
+    "ROTATE_AT": lambda: f"{places.ROTATE_AT:g}",
+    "SETTLE_S": lambda: f"{places.SETTLE_S:g} s",
+    "MAX_WAITING": lambda: f"{trades.MAX_WAITING:,} trades",
+    "AHEAD": lambda: f"{book_lane.AHEAD:,} changes",
     "LIVELY": lambda: str(pulse.LIVELY),
     "MIN_SILENCE_S": lambda: f"{pulse.MIN_SILENCE_S:g} s",
     "MAX_SILENCE_S": lambda: f"{pulse.MAX_SILENCE_S:g} s",
     "FRESH_NS": lambda: f"{listing.FRESH_NS / 1e9:g} s",
+    "SAMPLE_NS": lambda: f"{watch.SAMPLE_NS / 1e6:g} ms",
+    "LAG_NS": lambda: f"{watch.LAG_NS / 1e6:g} ms",
+    "SLEPT_NS": lambda: f"{watch.SLEPT_NS / 1e9:g} s",
+    "STEP_NS": lambda: f"{watch.STEP_NS / 1e6:g} ms",
     "SLICE": lambda: f"{transport.SLICE} frames",
     "MAX_CHARS": lambda: f"{number.MAX_CHARS} characters",
     "MAX_EXPONENT": lambda: str(number.MAX_EXPONENT),
