@@ -11,9 +11,11 @@ from ..events import (
     MARKET_TYPES,
     Block,
     BookVoid,
+    ClockStep,
     Head,
     Instrument,
     Lagged,
+    LoopLag,
     NetworkStats,
     RecorderStatus,
     Refused,
@@ -26,6 +28,9 @@ from ..text import escaped
 from ._playback_books import Hole, Market, Owners, Shelf, show
 from ._playback_sources import BOOK, Held, Opened, Stream, merged, stream_of
 from .times import iso
+
+_OF_ALL = (RecorderStatus, Lagged, LoopLag, ClockStep)
+"""What is of no venue, and of everybody's business."""
 
 DATA = frozenset({*MARKET_TYPES, Block, NetworkStats})
 BATCH = 1_000
@@ -223,7 +228,7 @@ class Script:
             if (event.venue, event.symbol) in self._markets:
                 self._introduce(event)
             return
-        elif not isinstance(event, RecorderStatus | Lagged) and not (
+        elif not isinstance(event, _OF_ALL) and not (
             event.venue in self._venues and (not event.symbol or (event.venue, event.symbol) in self._markets)
         ):
             return

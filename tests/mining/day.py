@@ -89,7 +89,7 @@ class Day(FakeTransport):
         return Troubles(Faults.parse(""), name, Counter(), Counter())
 
     def feed(self) -> Feed:
-        """A feed of this world. The node is asked once a minute, which costs a test less; Kraken sends no heartbeats."""
+        """A feed of this world. The node is asked once a minute, which is cheap; this Kraken has no heartbeat."""
         patient = structs.replace(BITCOIND.pace, poll_s=60.0, silence_s=200.0)
         quiet = structs.replace(catalogue.venue("kraken").pace, silence_s=10.0)
         venues = {"bitcoind": VenueSettings(pace=patient), "kraken": VenueSettings(pace=quiet)}

@@ -157,6 +157,23 @@ def test_a_bot_decides_on_a_recording_as_it_did_live(tmp_path: Path) -> None:
 
 
 @each_kind
+def test_C05_C14_what_befell_the_process_is_played_whatever_is_subscribed_to(kept: Kept, tmp_path: Path) -> None:
+    last = MARKET[-1]
+    after = {"venue": "", "ts_recv": last.ts_recv + SECOND}
+    stood = mf.LoopLag(**after, seq_local=last.seq_local + 1, lag_ns=5 * SECOND)
+    stepped = mf.ClockStep(**after, seq_local=last.seq_local + 2, step_ns=-SECOND)
+
+    @plain
+    async def run() -> None:
+        async with Playback(kept(tmp_path, [*MARKET, stood, stepped]), speed="max") as feed:
+            feed.subscribe("kraken:BTC-USD", trades=True)
+            told = [type(event) async for event in feed]
+        assert told[-2:] == [mf.LoopLag, mf.ClockStep]
+
+    run()
+
+
+@each_kind
 def test_all_events_come_as_they_were_recorded(kept: Kept, tmp_path: Path) -> None:
     source = kept(tmp_path, MARKET)
 

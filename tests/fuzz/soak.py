@@ -1,0 +1,182 @@
+"""Soak: a feed and a recorder under load for long, with a fault every 20 s; then nothing may have been left behind.
+
+The simulated venues and the proxies that harm run in a process of their own. Memory is this process's, which has the
+feed: its slope after a fifth of the time. `python -m tests.fuzz.soak --minutes 30 --rate 5000`.
+"""
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from msgspec import structs
+
+import marketfeed as mf
+from marketfeed import catalogue, sim
+from marketfeed.counts import Counts
+
+from ..chaos_proxy import ChaosProxy
+from ..loopback.rig import VENUES
+from . import figures
+from .oracle import SYMBOLS
+
+FAULT_S = 20.0
+HARM_S = 3.0
+SLOPE = 1.0
+"""MiB an hour that memory may grow after the warm-up."""
+FRAMES_A_STEP = 9.5
+"""Frames that the three venues send together for each step, as counted."""
+
+
+async def plant(seed: int, rate: float) -> None:
+    """The child: venues behind proxies, one harmed at a time, until its input ends."""
+    dice = Random(seed)
+    symbols = sorted({s for listed in SYMBOLS.values() for s in listed})
+    async with AsyncExitStack() as stack:
+        venues = await stack.enter_async_context(
+            sim.Simulator(VENUES, seed=seed, rate=rate / FRAMES_A_STEP, symbols=symbols)
+        )
+        proxies, places = {}, {}
+        for name in VENUES:
+            at = venues.endpoints[name]
+            port = at.rest.rpartition(":")[2]
+            proxies[name] = await stack.enter_async_context(ChaosProxy(int(port), dice))
+            places[name] = [url.replace(f":{port}", f":{proxies[name].port}") for url in (at.ws, at.rest)]
+        print(json.dumps(places), flush=True)
+        ended = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        while not ended.done():
+            await asyncio.wait([ended], timeout=FAULT_S - HARM_S)
+            proxy = proxies[dice.choice(VENUES)]
+            match dice.randrange(6):
+                case 0:
+                    proxy.reset(within=5_000)
+                case 1:
+                    proxy.half_open()
+                case 2:
+                    proxy.slice_bytes = (1, 64)
+                case 3:
+                    proxy.bandwidth = 1_000
+                case 4:
+                    proxy.corrupt()
+                case _:
+                    proxy.cut()
+            await asyncio.wait([ended], timeout=HARM_S)
+            proxy.heal()
+
+
+class State:
+    """What a process holds."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        self.tasks = len(asyncio.all_tasks())
+        self.files = len(os.listdir("/proc/self/fd"))
+        self.threads = threading.active_count()
+
+    def text(self) -> str:
+        return f"{self.tasks} tasks {self.files} files {self.threads} threads"
+
+
+def resident_mb() -> float:
+    """Resident memory of this process in MiB."""
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def slope(points: list[tuple[float, float]]) -> float:
+    """MiB an hour, by least squares over (seconds, MiB)."""
+    n = len(points)
+    x, y = sum(t for t, _ in points) / n, sum(m for _, m in points) / n
+    spread = sum((t - x) ** 2 for t, _ in points)
+    return 3600 * sum((t - x) * (m - y) for t, m in points) / spread if spread else 0.0
+
+
+def fifths(points: list[tuple[float, float]]) -> str:
+    """The mean of each fifth of the time: whether memory still grows."""
+    size = max(1, len(points) // 5)
+    parts = [points[n : n + size] for n in range(0, 5 * size, size)]
+    return " ".join(f"{sum(m for _, m in part) / len(part):.1f}" for part in parts if part)
+
+
+async def soak(minutes: float, rate: float, seed: int) -> dict[str, Any]:
+    """The run. Returns figures; raises where something is left behind."""
+    await asyncio.get_running_loop().run_in_executor(None, time.sleep, 0)  # the executor's thread is there before
+    command = [sys.executable, "-m", "tests.fuzz.soak", "--plant", "--seed", str(seed), "--rate", str(rate)]
+    pipe = asyncio.subprocess.PIPE
+    child = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+    assert child.stdin
+    assert child.stdout
+    places = json.loads(await child.stdout.readline())
+    before = State()
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+        found = await _run(places, minutes, Path(folder))
+    await asyncio.sleep(1.0)
+    after = State()
+    child.stdin.close()
+    await child.wait()
+    same = vars(before) == vars(after)
+    return {**found, "before": before.text(), "after": after.text(), "all given back": same}
+
+
+async def _run(places: dict[str, list[str]], minutes: float, folder: Path) -> dict[str, Any]:
+    from marketfeed.recording import Recorder  # noqa: PLC0415 # needs an extra
+
+    settings = {}
+    for name, (ws, rest) in places.items():
+        pace = structs.replace(catalogue.venue(name).pace, silence_s=5.0, ping_idle_s=1.0, pong_wait_s=1.0)
+        settings[name] = mf.VenueSettings(ws=ws, rest=rest, pace=pace, max_resyncs=100)
+    points: list[tuple[float, float]] = []
+    lost: list[mf.Disconnected] = []
+    began = time.monotonic()
+    async with mf.Feed(settings) as feed, Recorder(feed, folder / "data", simulated=True, rotate_s=60):
+        feed.on(mf.Disconnected, lost.append)
+        for name in VENUES:
+            for symbol in SYMBOLS[name]:
+                feed.subscribe(f"{name}:{symbol}", trades=True, ticker=True, book=True)
+        await feed.live(timeout=30)
+        while (passed := time.monotonic() - began) < 60 * minutes:
+            await asyncio.sleep(2.0)
+            points.append((passed, resident_mb()))
+        total = Counts()
+        for counts in feed.counts().values():
+            total.add(counts)
+    return {
+        "minutes": minutes,
+        "messages": total.frames,
+        "messages a second": round(total.frames / (60 * minutes)),
+        "disconnected": len(lost),
+        "MiB by fifths": fifths(points),
+        "slope MiB/h": round(slope(points[len(points) // 5 :]), 2),
+        "cpu_s": round(time.process_time(), 1),
+    }
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.soak", description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--rate", type=float, default=5_000.0, help="messages a second, of all venues together")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--plant", action="store_true", help=argparse.SUPPRESS)
+    figures.argument(parser)
+    args = parser.parse_args()
+    if args.plant:
+        mf.run(plant(args.seed, args.rate))
+        return
+    found = mf.run(soak(args.minutes, args.rate, args.seed))
+    figures.tell("soak", args.figures, [found])
+    if not found["all given back"] or found["slope MiB/h"] > SLOPE:
+        raise SystemExit("memory grew, or something was not given back: see above")
+
+
+if __name__ == "__main__":
+    main()
