@@ -98,12 +98,13 @@ def network_s(world: World) -> float:
 
 def one(seed: int, minutes: float, venues: list[str]) -> dict[str, Any]:
     """One seed on a loop and a network of its own; with what was wrong, if anything."""
-    logging.disable(logging.CRITICAL)
+    logging.disable(logging.CRITICAL)  # in each process that runs seeds
     try:
         return run(simulate(seed, minutes, venues, network := Network(seed)), network)
     except Exception as exc:
         return {"seed": seed, "wrong": f"{type(exc).__name__}: {exc}"}
     finally:
+        logging.disable(logging.NOTSET)
         gc.collect()
 
 

@@ -96,8 +96,8 @@ def kill_and_restart(root: Path, times: int, seed: int, rate: int) -> str:
     )
 
 
-def test_R01_killed_five_times_under_load(tmp_path: Path) -> None:
-    kill_and_restart(tmp_path / "data", times=5, seed=1, rate=4_000)
+def test_R01_killed_three_times_under_load(tmp_path: Path) -> None:
+    kill_and_restart(tmp_path / "data", times=3, seed=1, rate=4_000)
 
 
 @pytest.mark.soak

@@ -140,7 +140,10 @@ async def test_nothing_is_sent_before_everything_is_asked_for_and_acks_are_added
 
 
 async def test_another_depth_than_the_recordings_gets_the_recorded_one_and_is_told_so():
-    async with serve_capture(capture(KRAKEN)) as plant, websockets.connect(plant.endpoints["kraken"].ws) as ws:
+    async with (
+        serve_capture(capture(KRAKEN)) as plant,
+        websockets.connect(plant.endpoints["kraken"].ws, close_timeout=0.1) as ws,
+    ):
         params = {"channel": "book", "symbol": ["BTC/USD"], "depth": 100}
         await ws.send(json.dumps({"method": "subscribe", "params": params}))
         assert json.loads(await ws.recv())["channel"] == "status"
