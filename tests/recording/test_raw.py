@@ -69,7 +69,7 @@ def test_a_rerun_tells_what_was_told_with_every_field(exact: bool, tmp_path: Pat
         faults = "drop=1%, corrupt=0.5%, cut=0.3%, dup=1%"
         async with (
             sim.Simulator(ALL, seed=5, faults=faults, rate=None) as plant,
-            mf.Feed(settings(plant), exact=exact) as feed,
+            mf.Feed(settings(plant), exact=exact, dice=lambda: 0.02) as feed,
         ):
             one = Run(feed, plant, tmp_path / "raw", rotate_bytes=60_000)
             async with one.recorder:
