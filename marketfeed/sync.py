@@ -61,6 +61,7 @@ class BookSync(Generic[N]):
         "_looked_at",
         "_numbered",
         "_old",
+        "_renewed",
         "_rule",
         "_seen",
         "_stream",
@@ -88,6 +89,8 @@ class BookSync(Generic[N]):
         self._edges: tuple[N | None, N | None] = None, None
         """Prices of bids and asks beyond which levels are unknown until they change; None for none (P26)."""
         self._known = self._looked_at = 0
+        self._renewed = False
+        """Whether REST shows what is newer, as it does but for captures."""
         self.memory: Memory[N] | None = None
         self.state: State = "waiting"
         self.book: Book[N] = Book()
@@ -198,6 +201,7 @@ class BookSync(Generic[N]):
         memory, self.memory = self.memory, None
         if memory is None or self._edges == (None, None):
             return
+        self._renewed = True
         learned, edges = [], []
         sides = (self.book.bids, picture.bids), (self.book.asks, picture.asks)
         for i, ((side, shown), touched) in enumerate(zip(sides, memory.touched_after(picture.seq), strict=True)):
@@ -223,8 +227,8 @@ class BookSync(Generic[N]):
         self._looked_at = mono_ns
         sides = zip((self.book.bids, self.book.asks), self._edges, strict=True)
         self._known = min(side.count_to(edge) for side, edge in sides if edge is not None)
-        self._stream.view.depth = self._known
-        if self._known <= self._rule.window // FEWEST:
+        self._stream.view.depth = max(self._known, 1)  # 0 says that all of it is known
+        if self._renewed and self._known <= self._rule.window // FEWEST:
             self.doubt("audit", f"{self._known} levels of a side are known, and REST has shown no more", ts_recv)
 
     def feed(self, stream: BookStream[N]) -> None:

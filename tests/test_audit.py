@@ -530,10 +530,19 @@ def test_an_audit_waits_until_what_was_learned_is_told() -> None:
 
 def test_P26_a_book_that_ran_from_all_that_is_known_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("marketfeed.sync.FEWEST", 4)
-    rig = far()
-    rig.delta(7, tuple((p, 0.0) for p, _ in ladder(100, 6, -1))).wait(LOOK_NS / SECOND)
+    rig = far().delta(7, tuple((p, 0.0) for p, _ in ladder(100, 5, -1))).due()
+    rig.answer(7, ladder(95, 8, -1), ladder(101, 8, 1)).delta(8)
+    rig.audits()
+    rig.delta(9, tuple((p, 0.0) for p, _ in ladder(95, 6, -1))).wait(LOOK_NS / SECOND)
     assert rig.audits() == [("BookVoid", "audit: 2 levels of a side are known, and REST has shown no more")]
     assert FEWEST == 20
+
+
+def test_P26_where_rest_shows_nothing_newer_as_of_a_capture_the_depth_alone_tells() -> None:
+    rig = far()
+    rig.delta(7, tuple((p, 0.0) for p, _ in ladder(100, 8, -1))).wait(LOOK_NS / SECOND)
+    assert rig.sync.state == "live"
+    assert rig.sync.stream.view.depth == 1
 
 
 @given(st.integers(0, 2**32))

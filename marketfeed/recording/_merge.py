@@ -24,6 +24,8 @@ except ImportError:
 
 BATCH = 65_536
 """Rows that are read at a time."""
+LEVEL = 9
+"""Of zstd: merging has time."""
 FOREVER = 2**63 - 1
 PLACE = "place"
 """The column, while merging, of the greatest `ts_recv` so far."""
@@ -52,7 +54,7 @@ class Merge:
         """Write the merged file; how many rows it has."""
         groups = self._groups()
         first = next(groups, self._schema.empty_table())
-        options = writer_options(first)
+        options = writer_options(first, LEVEL)
         if self._sorted:
             options["sorting_columns"] = pq.SortingColumn.from_ordering(self._schema, self._keys)
         rows = 0

@@ -228,9 +228,10 @@ def write(table: pa.Table, sink: str | Path | IO[bytes]) -> None:
         writer.write_table(table, row_group_size=ROW_GROUP)
 
 
-def writer_options(sample: pa.Table) -> dict[str, Any]:
+def writer_options(sample: pa.Table, level: int = 3) -> dict[str, Any]:
     """How we write Parquet, as arguments of `pyarrow.parquet.ParquetWriter`: what pyarrow, polars and DuckDB all read.
 
+    `level` is zstd's: while a recorder runs it has to be quick.
     Counting numbers and times are stored as differences, prices and sizes as a dictionary where they repeat in
     `sample`, the first rows of the file: where they do not, plain numbers are a third smaller, and quicker. Of
     BYTE_STREAM_SPLIT on decimals, the smallest, polars and DuckDB read nothing.
@@ -241,7 +242,7 @@ def writer_options(sample: pa.Table) -> dict[str, Any]:
     plain = {f.name for f in made if f.type in _NUMBERS and _rarely_repeats(sample[f.name])}
     return {
         "compression": "zstd",
-        "compression_level": 9,
+        "compression_level": level,
         "version": "2.6",  # the first with nanoseconds
         "data_page_version": "1.0",
         "use_dictionary": [f.name for f in made if f.name not in deltas | texts | plain and f.type != pa.bool_()],
