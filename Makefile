@@ -35,7 +35,7 @@ check:
 	$(PY) -c "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"
 
 test:
-	$(PY) -m pytest -n 2 --dist worksteal
+	$(PY) -m pytest -n 2
 
 cover:
 	$(PY) -m pytest -n 2 --cov=marketfeed --cov-branch --cov-report=term-missing:skip-covered
