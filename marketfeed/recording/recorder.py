@@ -184,14 +184,18 @@ class Recorder:
             self.events += len(events)
             writer.give(payload)
 
-    def _tell(self, status: str, **fields: Any) -> None:
-        self._feed.tell(RecorderStatus, venue=RECORDER, ts_recv=self._clock.unix_ns(), status=status, **fields)
+    def _tell(self, status: str, *, ts_recv: int = 0, **fields: Any) -> None:
+        at = ts_recv or self._clock.unix_ns()
+        self._feed.tell(RecorderStatus, venue=RECORDER, ts_recv=at, status=status, **fields)
 
     def _tell_soon(self, status: str, *, detail: str = "", events: int = 0) -> None:
-        """Called by the writer."""
+        """Called by the writer. The word bears the time at which it happened, however late the loop hears of it."""
         assert self._loop is not None
+        now = self._clock.unix_ns()
         with suppress(RuntimeError):  # the loop is closed, and nobody listens
-            self._loop.call_soon_threadsafe(partial(self._tell, status, detail=escaped(detail, 500), events=events))
+            self._loop.call_soon_threadsafe(
+                partial(self._tell, status, ts_recv=now, detail=escaped(detail, 500), events=events)
+            )
 
     def _work(self) -> None:
         """All that the thread does; it lets the folder go, however it ends."""

@@ -82,6 +82,7 @@ class SealingProcess:
             command = [sys.executable, "-c", _BOOT, *sys.path]
             process = Popen(  # noqa: S603 # our own interpreter and module
                 command,
+                bufsize=0,  # so that nothing is left to flush into a broken pipe when it is closed
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=errors,
@@ -92,8 +93,7 @@ class SealingProcess:
                 assert process.stdin is not None
                 assert process.stdout is not None
                 with suppress(BrokenPipeError):
-                    process.stdin.write(msgspec.json.encode(task) + b"\n")
-                    process.stdin.flush()  # and left open: its end is the sign to end
+                    process.stdin.write(msgspec.json.encode(task) + b"\n")  # and left open: its end is the sign to end
                 said = process.stdout.read()
             with suppress(msgspec.MsgspecError):
                 return msgspec.json.decode(said, type=_Answer)

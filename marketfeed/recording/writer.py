@@ -152,8 +152,8 @@ class Writer:
     def _refuse(self, exc: Exception, now: int) -> None:
         self._retry_at = now + int(RETRY_S * SECOND)
         if not self._refused:
-            log.error("recording has paused: %s", exc, exc_info=_ours(exc))
             self._tell("paused", detail=str(exc))
+            log.error("recording has paused: %s", exc, exc_info=_ours(exc))
         self._refused = str(exc) or repr(exc)
 
     def _accept(self) -> None:

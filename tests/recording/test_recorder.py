@@ -320,8 +320,7 @@ async def recorded_through(disk: CrashDisk, first: int, ill_for: int, number: in
         for told, failed in zip(
             [e for e in one.events if getattr(e, "status", "") == "paused"], at[began:], strict=False
         ):
-            late = told.ts_recv - (failed + one.clock.unix_ns() - one.clock.now)
-            assert late <= 2 * 10**9, "told within a second, or two where the thread has its turn late"
+            assert told.ts_recv - (failed + one.clock.unix_ns() - one.clock.now) <= 10**9, "told within a second"
         return one, at
 
 
@@ -694,8 +693,9 @@ async def test_a_feed_that_fails_ends_the_recording_loudly(caplog: pytest.LogCap
 # sealing in a process of its own
 
 
+@pytest.mark.parametrize("gone", [False, True], ids=["dying", "gone before it has its task"])
 def test_a_sealing_process_that_is_killed_is_followed_by_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gone: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[subprocess.Popen[bytes]] = []
 
@@ -703,6 +703,8 @@ def test_a_sealing_process_that_is_killed_is_followed_by_another(
         started.append(subprocess.Popen(*arguments, **options))
         if len(started) == 1:
             started[0].kill()
+            if gone:
+                started[0].wait()
         return started[-1]
 
     monkeypatch.setattr(sealing, "Popen", start)
