@@ -45,8 +45,9 @@ async def main(sim: bool, seconds: float | None) -> None:
             again = await bot(feed)
     for decision in again[:10]:
         print(decision)
-    same = again == live[: len(again)]  # live it went on for a moment after the recording
-    print(f"live {len(live)}, replayed {len(again)}: {'the same decisions' if same else 'NOT THE SAME'}")
+    same = again == live[: len(again)]
+    print(f"{len(again)} decisions replayed: {'the same as live' if same else 'NOT THE SAME'}")
+    print(f"{len(live) - len(again)} more were made live, between the end of the recording and that of the feed")
 
 
 if __name__ == "__main__":
