@@ -19,7 +19,7 @@ from . import _colour, _exit
 from ._doctor import MACHINE, Finding, machine, shown
 from ._doctor_venue import Ahead, Visit
 from ._figures import many
-from ._source import Source
+from ._source import UNASKED, Source
 from ._watch import SIMULATED
 
 STEP_S = 0.05
@@ -40,7 +40,7 @@ async def examine(source: Source, *, books: int, as_json: bool) -> int:
         if source.simulated:
             from ..sim import Simulator  # noqa: PLC0415 # it brings aiohttp's server
 
-            plant = await stack.enter_async_context(Simulator(source.venues))
+            plant = await stack.enter_async_context(Simulator(source.venues, keep=UNASKED))
             settings = {name: VenueSettings(ws=at.ws, rest=at.rest) for name, at in plant.endpoints.items()}
         transport = pick_transport(source.transport)
         visits = [

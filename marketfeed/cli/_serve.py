@@ -5,6 +5,7 @@ import logging
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,6 +16,7 @@ from ..sim.instruments import INSTRUMENTS
 from ..sim.plant import Plant
 from . import _exit
 from ._loop import Stop
+from ._source import UNASKED
 
 LOOK_S = 0.5
 IDLE = {True: "3s", False: "30s"}
@@ -39,7 +41,8 @@ async def venues(
     chosen = {"block_time": block_time, "retarget_every": retarget_every}
     given = {name: value for name, value in chosen.items() if value is not None}
     chain = sim.ChainSettings(**given) if given else None  # type: ignore[arg-type]
-    plant = sim.Simulator(asked, seed=seed, rate=rate, symbols=symbols, faults=faults, ports=ports, chain=chain)
+    how: dict[str, Any] = {"seed": seed, "rate": rate, "symbols": symbols, "faults": faults, "keep": UNASKED}
+    plant = sim.Simulator(asked, ports=ports, chain=chain, **how)
     async with _listening(plant):
         _say("SIMULATED: made-up prices")
         for name in asked:

@@ -16,6 +16,8 @@ from ..symbols import parse_coin_name, parse_name
 CLOSE_S = 0.5
 SIM_RATE = 20.0
 """Market steps a second of each simulated symbol: lively, and still readable."""
+UNASKED = 1_000
+"""Changes that an oracle remembers where nobody will ask it."""
 
 
 class Source(Struct, frozen=True):
@@ -104,7 +106,7 @@ async def opened(source: Source, **settings: Any) -> AsyncIterator[Feed]:
         if source.simulated:
             from ..sim import Simulator  # noqa: PLC0415 # it brings aiohttp's server
 
-            plant = await stack.enter_async_context(Simulator(source.venues, rate=SIM_RATE))
+            plant = await stack.enter_async_context(Simulator(source.venues, rate=SIM_RATE, keep=UNASKED))
             venues = {name: VenueSettings(ws=at.ws, rest=at.rest) for name, at in plant.endpoints.items()}
         how: dict[str, Any] = {"exact": source.exact, "transport": source.transport, "redundancy": source.redundancy}
         feed = Feed(venues, **how, **settings)

@@ -47,12 +47,21 @@ class Market:
     """One instrument's market. `by_update_id` says what the venue's frames are keyed by."""
 
     def __init__(
-        self, instrument: SimInstrument, seed: str, *, resolution: int = 1, by_update_id: bool = False
+        self,
+        instrument: SimInstrument,
+        seed: str,
+        *,
+        resolution: int = 1,
+        by_update_id: bool = False,
+        keep: int = 1_000_000,
     ) -> None:
-        """`resolution` is that of the venue's timestamps, in ns: stamps are unique and rising at it."""
+        """`resolution` is that of the venue's timestamps, in ns: stamps are unique and rising at it.
+
+        The oracle remembers `keep` changes.
+        """
         self.instrument = instrument
         self.engine = Engine()
-        self.oracle = Oracle(instrument)
+        self.oracle = Oracle(instrument, keep)
         self.recent: deque[Print] = deque(maxlen=50)
         self.past: deque[Print] = deque(maxlen=PAST)
         self.update_id = 0

@@ -50,7 +50,7 @@ class Oracle:
     that was never published, raises `KeyError`.
     """
 
-    def __init__(self, instrument: SimInstrument, keep: int = 1_000_000) -> None:
+    def __init__(self, instrument: SimInstrument, keep: int) -> None:
         self.instrument = instrument
         self._keep = keep
         self._book: Sides = ({}, {})

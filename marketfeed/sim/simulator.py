@@ -29,7 +29,8 @@ class Simulator(Plant):
 
     `rate` is market steps a second for every symbol; None means that nothing moves until `step()`, and
     then the same seed and the same steps give the same frames. `symbols` limits what is listed, `ports`
-    fixes a venue's port, `clock` gives Unix ns. Raises `ConfigError` for names and faults unknown.
+    fixes a venue's port, `clock` gives Unix ns, and each market's oracle remembers `keep` changes. Raises
+    `ConfigError` for names and faults unknown.
 
     `mempool` and `bitcoind` among the venues tell one simulated chain: `chain` sets it, `.chain` moves it.
     """
@@ -45,11 +46,13 @@ class Simulator(Plant):
         ports: Mapping[str, int] | None = None,
         chain: ChainSettings | None = None,
         clock: Callable[[], int] = time.time_ns,
+        keep: int = 100_000,
     ) -> None:
         super().__init__(faults, clock)
         if rate is not None and not 0 < rate <= 100_000:
             raise ConfigError(f"rate is steps a second, above 0 and up to 100000, or None; got {rate}")
         self._rate = rate
+        self._keep = keep
         self._ports = ports or {}
         self._markets: dict[str, dict[str, Market]] = {}
         wanted = None if symbols is None else set(symbols)
@@ -73,7 +76,11 @@ class Simulator(Plant):
         kind = DIALECTS[venue]
         markets = self._markets[venue] = {
             one.symbol: Market(
-                one, f"{seed}:{venue}:{one.symbol}", resolution=kind.RESOLUTION_NS, by_update_id=kind.BY_UPDATE_ID
+                one,
+                f"{seed}:{venue}:{one.symbol}",
+                resolution=kind.RESOLUTION_NS,
+                by_update_id=kind.BY_UPDATE_ID,
+                keep=self._keep,
             )
             for one in INSTRUMENTS[venue]
             if wanted is None or one.symbol in wanted or one.alias in wanted

@@ -43,7 +43,7 @@ async def plant(seed: int, rate: float) -> None:
     symbols = sorted({s for listed in SYMBOLS.values() for s in listed})
     async with AsyncExitStack() as stack:
         venues = await stack.enter_async_context(
-            sim.Simulator(VENUES, seed=seed, rate=rate / FRAMES_A_STEP, symbols=symbols)
+            sim.Simulator(VENUES, seed=seed, rate=rate / FRAMES_A_STEP, symbols=symbols, keep=1_000)
         )
         proxies, places = {}, {}
         for name in VENUES:

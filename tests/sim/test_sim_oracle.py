@@ -16,7 +16,7 @@ changes = st.lists(
 
 @given(changes)
 def test_the_hash_is_the_sum_over_the_levels_at_every_key(log):
-    oracle = Oracle(BTC)
+    oracle = Oracle(BTC, keep=10_000)
     states = []
     for key, change in enumerate(log):
         oracle.learn([change])
@@ -30,7 +30,7 @@ def test_the_hash_is_the_sum_over_the_levels_at_every_key(log):
 
 
 def test_levels_come_best_first_and_exact():
-    oracle = Oracle(BTC)
+    oracle = Oracle(BTC, keep=10_000)
     oracle.learn([LevelChange("bid", 650000, 1), LevelChange("bid", 650001, 250), LevelChange("ask", 650005, 3)])
     oracle.publish(9)
     bids, asks = oracle.levels_at(9, depth=1)
