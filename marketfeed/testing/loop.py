@@ -88,7 +88,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class LoopClock:
-    """The running loop's time as a `Clock`. `skew_ns` moves the wall clock alone."""
+    """The running loop's time as a `WakingClock`. `skew_ns` moves the wall clock alone."""
 
     skew_ns = 0
 
@@ -99,6 +99,10 @@ class LoopClock:
     def mono_ns(self) -> int:
         """See `Clock`."""
         return round(asyncio.get_running_loop().time() * SECOND)
+
+    def asleep_ns(self) -> int:
+        """See `WakingClock`: where the loop's time jumps, the monotonic clock knows of it."""
+        return 0
 
 
 def run(main: Coroutine[Any, Any, T], network: Network | None = None) -> T:

@@ -3,7 +3,8 @@
 A fault is done to a feed where all flows; what an outside hand has to heal is healed once it is noticed. The user does
 nothing. Times are virtual: detection is from the fault to the first word of it, recovery from the heal (the first word,
 where a fault passes by itself) to the last moment at which a book was not live; `flows` is the same of all streams,
-tickers that come once a second among them.
+tickers that come once a second among them. Where streams are muted each is noticed by itself, and recovery is the
+longest that one book was not live.
 """
 
 import argparse
@@ -100,7 +101,9 @@ async def strike(name: str, venue: str, seed: int, network: Network) -> Outcome:
         if heal is not None:
             heal()
         began = loop.time() if heal is not None or not words else words[0]
-        proven, flows = await _mended(world, began)
+        proven, flows, longest = await _mended(world, began)
+        if fault.kind == "muted":
+            proven = longest
         await world.run(2.0, deep_s=1.0)
         bans = BAN_S * world.plant.injected["handshake"] if fault.kind == "banned" else 0.0
         struck = max(struck, world.way(venue).struck_at)
@@ -114,19 +117,25 @@ async def _heard(words: list[float], patience_s: float) -> None:
         await until(lambda: words, patience_s)
 
 
-async def _mended(world: World, began: float) -> tuple[float, float]:
-    """Seconds until every book was live again, and until all flowed again; and both went on."""
+async def _mended(world: World, began: float) -> tuple[float, float, float]:
+    """Seconds until every book was live again, and until all flowed again; and both went on; and one book's longest."""
     loop = asyncio.get_running_loop()
     proven = flows = began
+    longest = 0.0
+    proven_at: dict[str, float] = {}
     while loop.time() - flows < CALM_S:
-        if not world.proven:
-            proven = loop.time()
+        for name in world.names:
+            if world.feed.book(name).live:
+                proven_at[name] = loop.time()
+            else:
+                proven = loop.time()
+                longest = max(longest, proven - proven_at.setdefault(name, began))
         if not (world.live and world.proven):
             flows = loop.time()
             assert flows - began < WORST_S, f"not mended: {world.feed.waiting()}"
         world.look()
         await asyncio.sleep(0.02)
-    return proven - began, flows - began
+    return proven - began, flows - began, longest
 
 
 def repeat(name: str, venue: str, seeds: range) -> dict[str, Any]:
