@@ -42,10 +42,7 @@ class Tape(Protocol):
 
 
 class Taped(Session[N], Generic[N]):
-    """See the module's docstring. `mono_ns` of a line is the clock by which deadlines are kept.
-
-    Pongs are not kept: all they decide is when a connection is given up, and its close says that.
-    """
+    """See the module's docstring. `mono_ns` of a line is the clock by which deadlines are kept."""
 
     def __init__(self, *args: Any, tape: Tape, **named: Any) -> None:
         super().__init__(*args, **named)
@@ -94,6 +91,11 @@ class Taped(Session[N], Generic[N]):
         more = {"token": token, "reason": reason}
         with self._input(lambda: Input(dir="fail", conn=self.link, mono_ns=mono_ns, more=more)):
             super().on_failure(token, mono_ns, reason)
+
+    def on_pong(self) -> None:
+        """See `Session`; an idle link that answers is not dead, and its market is asked about."""
+        with self._input(lambda: Input(dir="pong", conn=self.link)):
+            super().on_pong()
 
     def on_tick(self, mono_ns: int, recv_ns: int) -> bool:
         """See `Session`; every tick is kept, for one that does nothing yet may begin to wait."""

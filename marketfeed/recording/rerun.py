@@ -3,9 +3,8 @@
 So the same events come out, with every field: what was recorded says of each segment which digest they must have.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +65,8 @@ class Rerun(Seen):
             self._run = _Run()
             digest = sha256()
             for path in files:
-                for _, same in groupby(read_segment(path), _batch):
-                    for event in self._run.take(list(same)):
+                for same in _together(read_segment(path)):
+                    for event in self._run.take(same):
                         self.note(event)
                         digest.update(encode_json(event) + b"\n")
                         yield event
@@ -86,9 +85,18 @@ class Rerun(Seen):
         return super().stats() | {"torn": self.torn, "unlike": self.unlike}
 
 
-def _batch(line: Line) -> object:
-    """Frames of one socket read, which have one time, are handed over together, as they were."""
-    return (line.conn, line.t) if line.dir == "in" else object()
+def _together(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """Frames of one socket read have one time, and but the first of them no number; all else is by itself."""
+    same: list[Line] = []
+    for line in lines:
+        if same and (
+            line.dir != "in" or line.seq or (same[0].dir, same[0].conn, same[0].t) != ("in", line.conn, line.t)
+        ):
+            yield same
+            same = []
+        same.append(line)
+    if same:
+        yield same
 
 
 class _Numbers:
@@ -183,6 +191,8 @@ class _Run:
         kind = line.dir
         if kind == "in":
             session.on_frames([one.data for one in same], line.recv_ns)
+        elif kind == "pong":
+            session.on_pong()
         elif kind == "tick":
             session.on_tick(line.mono, line.recv_ns)
         elif kind == "rest":

@@ -295,6 +295,19 @@ def test_P01_what_cannot_be_run(line: bytes, words: str, tmp_path: Path) -> None
         list(Rerun(tmp_path))
 
 
+def test_reads_of_one_stamp_are_told_apart_by_their_numbers(tmp_path: Path) -> None:
+    """A clock may be coarse, and what the feed tells of itself takes numbers between two reads."""
+    read = b'{"dir":"in","conn":"a","t":1790000000.000000001,"seq":%d,"raw":"{"}'
+    same = b'{"dir":"in","conn":"a","t":1790000000.000000001,"raw":"["}'
+    lines = [
+        b'{"dir":"about","conn":"","venue":"kraken"}',
+        b'{"dir":"open","conn":"a","venue":"kraken","url":"wss://host","seq":1}',
+        *(read % 10, same, read % 20, same),
+    ]
+    (tmp_path / "20260101T000000.000000000Z-000001.jsonl.gz").write_bytes(gzip.compress(b"\n".join(lines) + b"\n"))
+    assert [e.seq_local for e in Rerun(tmp_path) if isinstance(e, mf.Malformed)] == [10, 11, 20, 21]
+
+
 # Lines
 
 

@@ -9,12 +9,14 @@ import sys
 
 import pytest
 
+import marketfeed as mf
 from marketfeed.testing import Network, run
 
 from ..conftest import ROOT
 from ..fuzz import recovery, simulation
 from ..fuzz.oracle import SYMBOLS
 from .faults import TRANSPORT
+from .world import World
 
 VENUES = sorted(SYMBOLS)
 QUICK = {
@@ -48,11 +50,36 @@ def test_T04_a_venue_that_stops_its_data_and_answers_pings_is_left() -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_I1_I2_I3_I4_I5_I7_I9_I12_I14_I15_I18_hold_in_a_world_of_faults(seed: int) -> None:
+def test_I1_I2_I3_I4_I5_I7_I9_I10_I11_I12_I13_I14_I15_I17_I18_hold_in_a_world_of_faults(seed: int) -> None:
     figures = simulation.one(seed, 2.0, VENUES)
     assert "wrong" not in figures, figures["wrong"]
     assert figures["checked"] > 100
     assert figures["faults"] > 3
+
+
+def test_I16_a_world_that_was_recorded_raw_is_lived_through_again() -> None:
+    figures = simulation.one(simulation.TAPED, 0.5, VENUES)
+    assert "wrong" not in figures, figures["wrong"]
+    assert figures["lived_again"] > 100
+
+
+def test_I16_T04_a_link_that_only_pongs_is_lived_through_again() -> None:
+    """Its market is asked about before it is left, and whether it pongs decides that."""
+
+    async def stalled(network: Network) -> tuple[World, list[mf.Audit]]:
+        audits: list[mf.Audit] = []
+        async with World(1, ["binance"], network, rate=5.0, taped=True) as world:
+            world.feed.on(mf.Audit, audits.append)
+            await world.until_live(30.0)
+            await world.run(30.0)
+            world.plant.inject("binance", "stall")
+            await world.run(30.0)
+        return world, audits
+
+    network = Network(1)
+    world, audits = run(stalled(network), network)
+    assert "differs" in {audit.verdict for audit in audits}
+    assert world.lived_again > 100
 
 
 def test_I16_one_seed_is_one_digest_in_any_process() -> None:
@@ -73,8 +100,6 @@ def test_a_failure_says_when_it_was_and_what_was_before(monkeypatch: pytest.Monk
 
 
 def test_the_ledger_knows_a_doubled_trade_and_an_untold_gap() -> None:
-    import marketfeed as mf  # noqa: PLC0415
-
     from .ledger import Ledger  # noqa: PLC0415
 
     def trade(number: int) -> mf.Trade[float]:

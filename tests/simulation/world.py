@@ -16,6 +16,7 @@ import msgspec
 
 import marketfeed as mf
 from marketfeed import sim
+from marketfeed.book import BookSide
 from marketfeed.events import Head
 from marketfeed.rest import AiohttpRest, Reply
 from marketfeed.sync import MAX_BUFFERED
@@ -25,6 +26,7 @@ from marketfeed.venues._spec import Request
 from ..fuzz.oracle import KRAKEN_DEPTH, SYMBOLS, Checker
 from ..loopback.rig import Auditor
 from .ledger import Ledger
+from .tape import RawTape
 
 LINKS = 2
 """While one connection takes over from another, each has a book to open."""
@@ -55,7 +57,15 @@ class World:
     """Venues, feed and checks, between `async with` and its end; made on a `VirtualLoop` with `network`."""
 
     def __init__(
-        self, seed: int, venues: list[str], network: Network, *, rate: float = 1.0, faults: str = "", **options: Any
+        self,
+        seed: int,
+        venues: list[str],
+        network: Network,
+        *,
+        rate: float = 1.0,
+        faults: str = "",
+        taped: bool = False,
+        **options: Any,
     ) -> None:
         self.venues = venues
         self.network = network
@@ -70,7 +80,12 @@ class World:
         self.checkers: dict[str, Checker] = {}
         self.wrong: list[str] = []
         self.struck: Counter[str] = Counter()
-        self.events = 0
+        self.hit: set[str] = set()
+        """Markets and venues that lost something, since whoever asks made it empty."""
+        self.events = self.lived_again = 0
+        self._deltas: dict[str, mf.BookDelta[float]] = {}
+        self._taped = taped
+        self._tape: RawTape | None = None
         self.names = [f"{venue}:{symbol}" for venue in venues for symbol in SYMBOLS[venue]]
         self.plant = sim.Simulator(
             venues,
@@ -94,6 +109,8 @@ class World:
         options: dict[str, Any] = {"transport": "websockets", "rest": self.rest, "clock": self.clock}
         self.feed = mf.Feed(settings, dice=self.dice.random, **(options | self._options))
         await self.feed.__aenter__()
+        if self._taped:
+            self._tape = RawTape(self.feed, self.clock)
         for name in self.names:
             venue, symbol = name.split(":")
             depth = KRAKEN_DEPTH if venue == "kraken" else None
@@ -109,6 +126,8 @@ class World:
     ) -> None:
         await self.feed.__aexit__(kind, exc, traceback)
         await self.plant.__aexit__(kind, exc, traceback)
+        if self._tape is not None and exc is None:
+            self.lived_again = self._tape.lived_again()
 
     def port(self, venue: str) -> int:
         return urlsplit(self.plant.endpoints[venue].ws).port or 0
@@ -150,19 +169,27 @@ class World:
             self.ledger.take(event)
             if isinstance(event, mf.BookSnapshot | mf.BookDelta):
                 self.checkers[f"{event.venue}:{event.symbol}"].take(event)
+                if isinstance(event, mf.BookDelta):
+                    self._deltas[f"{event.venue}:{event.symbol}"] = event
+            elif isinstance(event, mf.Gap | mf.Disconnected):
+                self.hit.add(f"{event.venue}:{event.symbol}")
         except (AssertionError, KeyError) as exc:
             self.wrong.append(f"{exc!r} at {event!r}"[:2_000])
         if len(self.audit.events) > 10_000:
             del self.audit.events[:5_000]
 
     def look(self, *, deep: bool = False) -> None:
-        """Check what can be seen from outside, now; `deep` compares whole books (I3, I4, I12)."""
+        """Check what can be seen from outside, now; `deep` compares whole books (I3, I4, I10, I11, I12)."""
+        if self._tape is not None:
+            self._tape.step()
         if self.rest.wrong:
             self.wrong.append(self.rest.wrong)
         if broken := {rule: n for rule, n in self.plant.breaches.items() if not OURS.search(rule)}:
             self.wrong.append(f"rules of venues broken: {broken}")
         for runner in self.feed._runners.values():
             for session in runner.sessions():
+                if session.counts.decoded < 0:
+                    self.wrong.append(f"I13: frames counted twice: {session.counts}")
                 for sync in session.books.values():
                     if len(sync._buffer) > MAX_BUFFERED or sync._held > sync._buffer_bytes:
                         self.wrong.append(f"I5: {sync!r}")
@@ -184,6 +211,14 @@ class World:
         key = view.seq if name.startswith("binance:") else view.ts_event
         if difference := checker._difference(view, key):
             self.wrong.append(f"I3: {name} at {key}: {difference}")
+        delta = self._deltas.get(name)
+        if delta is not None and (delta.epoch, delta.seq) == (view.epoch, view.seq):
+            for levels, changes, rising in ((bids, delta.bids, False), (asks, delta.asks, True)):
+                twin: BookSide[float] = BookSide(asks=rising)
+                twin.load(levels)
+                twin.apply([*changes, (1e-9, 0.0)])
+                if twin.all() != tuple(levels):
+                    self.wrong.append(f"I10, I11: the last delta again, or a level that is not there: {name}")
 
     async def run(self, seconds: float, *, look_s: float = 1.0, deep_s: float = 20.0) -> None:
         """Let time pass and look at every step."""
