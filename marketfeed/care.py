@@ -1,4 +1,4 @@
-"""`Care`: what a session asks over REST beside the conversation: trades that it missed, and how its books compare."""
+"""`Care`: what a session asks over REST beside the conversation: what it missed, and how what it has compares."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, cast
@@ -7,7 +7,9 @@ from .audit import Auditing, Verdict
 from .backfill import Backfills
 from .commands import Fetch
 from .number import N
+from .probe import Probes
 from .streams import TradeStream
+from .subscriptions import Channel
 from .sync import BookSync
 from .venues._spec import Audits, Decoder, History, Venue
 
@@ -20,6 +22,7 @@ class Care(Generic[N]):
         venue: Venue,
         decoder: Decoder,
         books: Mapping[str, BookSync[N]],
+        trades: Mapping[str, TradeStream[N]],
         fetch: Callable[[Fetch], None],
         tokens: Iterator[int],
         soon: Callable[[], None],
@@ -28,9 +31,11 @@ class Care(Generic[N]):
         audit_s: float,
     ) -> None:
         self._backfills: Backfills[N] | None = None
+        self._probes: Probes[N] | None = None
         self._auditing: Auditing[N] | None = None
         if backfill and venue.history:
             self._backfills = Backfills(cast(History, decoder), fetch, tokens, soon)
+            self._probes = Probes(cast(History, decoder), trades, fetch, tokens, soon)
         if audit_s and venue.book.audit:
             audits: Any = cast(Audits, decoder)
             self._auditing = Auditing(audits, venue.book, books, audit_s, fetch, tokens, soon)
@@ -50,19 +55,26 @@ class Care(Generic[N]):
         if self._backfills is not None:
             self._backfills.close(ts_recv)
 
-    def probe(self, native: str, told: Callable[[Verdict], None], mono_ns: int) -> bool:
-        """Have a book compared now; False where that is not possible."""
-        return self._auditing is not None and self._auditing.probe(native, told, mono_ns)
+    def probe(self, channel: Channel, native: str, told: Callable[[Verdict], None], mono_ns: int) -> bool:
+        """Have a book compared now, or trades asked for; False where that is not possible."""
+        if channel == "book":
+            return self._auditing is not None and self._auditing.probe(native, told, mono_ns)
+        return channel == "trades" and self._probes is not None and self._probes.probe(native, told)
 
     def on_reply(self, token: int, status: int, body: bytes, ts_recv: int, mono_ns: int) -> bool:
         """An answer; returns whether it was asked for here. Raises ValueError where it cannot be read."""
-        return (self._backfills is not None and self._backfills.on_reply(token, status, body, ts_recv, mono_ns)) or (
-            self._auditing is not None and self._auditing.on_reply(token, status, body, mono_ns)
+        return (
+            (self._backfills is not None and self._backfills.on_reply(token, status, body, ts_recv, mono_ns))
+            or (self._auditing is not None and self._auditing.on_reply(token, status, body, mono_ns))
+            or (self._probes is not None and self._probes.on_reply(token, status, body))
         )
 
     def on_failure(self, token: int, mono_ns: int) -> bool:
         """A fetch failed; returns whether it was asked for here."""
-        return any(part.on_failure(token, mono_ns) for part in (self._backfills, self._auditing) if part is not None)
+        parts = (self._backfills, self._auditing)
+        return any(part.on_failure(token, mono_ns) for part in parts if part is not None) or (
+            self._probes is not None and self._probes.on_failure(token)
+        )
 
     def tick(self, mono_ns: int, ts_recv: int) -> int | None:
         """Do what is due; returns when the next is, or None."""

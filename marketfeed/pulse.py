@@ -1,8 +1,9 @@
 """`Pulse`: whether a connection lives. An idle one is pinged, a silent one is given up.
 
 What counts as life: any frame; a pong too, unless the venue has a heartbeat. A venue without one may stop its data and
-still answer pings, so a link that was lively is given up after 20 times its own mean distance between frames (10 to
-120 s), and one that was always quiet is not.
+still answer pings, so a link that was lively is doubted after 20 times its own mean distance between frames (7 to
+120 s), and one that was always quiet is not. A lively link is pinged earlier too, so that within 10 s of silence it is
+known to be dead.
 """
 
 from typing import Literal
@@ -14,7 +15,10 @@ LOOK_NS = SECOND
 """Between two looks."""
 LIVELY = 20
 """Frames before a link is known well enough, and distances between frames that are silence."""
-MIN_SILENCE_S, MAX_SILENCE_S = 10.0, 120.0
+MIN_SILENCE_S, MAX_SILENCE_S = 7.0, 120.0
+"""By the least a question over REST, which may be ahead of the stream for two seconds, is decided within ten."""
+LIVELY_PING_S = 4.0
+"""Silence after which a lively link is pinged: with five seconds for the pong it is dead within ten."""
 WEIGHT = 0.2
 """Of the newest distance in the mean."""
 
@@ -24,6 +28,7 @@ class Pulse:
 
     __slots__ = (
         "_alive_at",
+        "_believed",
         "_believed_at",
         "_distance_s",
         "_frame_at",
@@ -40,6 +45,7 @@ class Pulse:
         self._alive_at = mono_ns
         self._frame_at = self._believed_at = mono_ns
         self._pinged_at = 0
+        self._believed = 0
         self._frames = 0
         self._pongs = 0
         self._distance_s = 0.0
@@ -50,18 +56,19 @@ class Pulse:
         return self._frame_at
 
     def believe(self, mono_ns: int) -> None:
-        """It is known otherwise that there was nothing to send."""
+        """It is known otherwise that there was nothing to send; each time without data it is doubted later."""
+        self._believed += 1
         self._believed_at = mono_ns
 
     @property
     def due(self) -> int:
         """When a look finds more than the last one did, if nothing comes (mono_ns)."""
         pace = self._pace
-        waits = (
-            self._pinged_at + pace.pong_wait_s * SECOND
-            if self._pinged_at
-            else self._alive_at + pace.ping_idle_s * SECOND
-        )
+        if self._pinged_at:
+            waits = self._pinged_at + pace.pong_wait_s * SECOND
+        else:
+            doubted = max(self._frame_at, self._believed_at) + self._silence_s() * SECOND
+            waits = min(self._alive_at + self._ping_idle_s() * SECOND, doubted)
         return int(min(waits, self._alive_at + pace.silence_s * SECOND))
 
     def look(self, frames: int, mono_ns: int, age_ns: int = 0) -> tuple[Literal["fine", "ping", "quiet", "dead"], str]:
@@ -85,11 +92,12 @@ class Pulse:
             return "dead", f"silent for {idle / SECOND:.1f} s"
         if self._pinged_at and mono_ns - self._pinged_at >= pace.pong_wait_s * SECOND:
             return "dead", f"no pong in {pace.pong_wait_s:g} s"
-        if idle >= pace.ping_idle_s * SECOND and not self._pinged_at:
+        if self._pinged_at:
+            return "fine", ""
+        if idle >= self._ping_idle_s() * SECOND:
             self._pinged_at = mono_ns
             return "ping", ""
-        unheard = mono_ns - max(self._frame_at, self._believed_at)
-        if not self._pinged_at and unheard >= self._silence_s() * SECOND:
+        if mono_ns - max(self._frame_at, self._believed_at) >= self._silence_s() * SECOND:
             return "quiet", f"no data for {(mono_ns - self._frame_at) / SECOND:.1f} s, and pings answered"
         return "fine", ""
 
@@ -97,10 +105,15 @@ class Pulse:
         distance = (mono_ns - self._frame_at) / SECOND / (frames - self._frames)
         self._distance_s = distance if not self._frames else (1 - WEIGHT) * self._distance_s + WEIGHT * distance
         self._frames = frames
+        self._believed = 0
+
+    def _ping_idle_s(self) -> float:
+        idle = self._pace.ping_idle_s
+        return min(idle, LIVELY_PING_S) if self._silence_s() < idle else idle
 
     def _silence_s(self) -> float:
         """Seconds without a frame after which a link that pongs is not believed; infinite where that means nothing."""
         silence = LIVELY * self._distance_s
         if self._pace.heartbeat or self._frames < LIVELY or silence > MAX_SILENCE_S:
             return float("inf")
-        return max(MIN_SILENCE_S, silence)
+        return min(MAX_SILENCE_S, max(MIN_SILENCE_S, silence) * 2.0**self._believed)

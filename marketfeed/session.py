@@ -105,6 +105,7 @@ class Session(Generic[N]):
             venue,
             self._decoder,
             self.books,
+            self.trades,
             self.commands.append,
             tokens,
             self._soon,
@@ -218,14 +219,14 @@ class Session(Generic[N]):
         age_ns = recv_ns - self._recv_ns
         self._mono_ns = mono_ns
         self._recv_ns = recv_ns
+        if self._plan.url and mono_ns - self._looked_at >= SECOND:
+            self._looked_at = mono_ns
+            self._look_for_muted(mono_ns)  # first: what it finds is asked for again in this very tick
         soon = self._desk.tick(mono_ns, recv_ns)
         later = [self._fetches.tick(mono_ns), self._polls.tick(mono_ns), self._care.tick(mono_ns, recv_ns)]
         self._look_alive(mono_ns, age_ns)
         if not self._plan.url:
             self._look_stale()
-        elif mono_ns - self._looked_at >= SECOND:
-            self._looked_at = mono_ns
-            self._look_for_muted(mono_ns)
         for sync in list(self.books.values()):
             sync.on_tick(mono_ns, recv_ns)
         self._streams.look(mono_ns, recv_ns)
@@ -510,8 +511,10 @@ class Session(Generic[N]):
             if entry.state == "flowing" and (not isinstance(entry.stream, BookStream) or entry.stream.view.live)
         ]
         for muted in self._liveness.look(heard, mono_ns):
-            probes = muted.channel == "book" and not muted.witnessed
-            if not (probes and self._care.probe(muted.native, partial(self._probed, muted), mono_ns)):
+            asked = not muted.witnessed and self._care.probe(
+                muted.channel, muted.native, partial(self._probed, muted), mono_ns
+            )
+            if not asked:
                 self._mute(muted)
 
     def _probed(self, muted: Muted, verdict: Verdict) -> None:
@@ -521,6 +524,7 @@ class Session(Generic[N]):
             self._mute(muted)
 
     def _mute(self, muted: Muted) -> None:
+        self.deadline = 0
         self._desk.mute((muted.channel, muted.native), muted.reason, self._recv_ns)
         if muted.channel == "book":
             self.books[muted.native].doubt("silent", muted.reason, self._recv_ns)
@@ -556,8 +560,13 @@ class Session(Generic[N]):
     def _look_alive(self, mono_ns: int, age_ns: int) -> None:
         verdict, why = self._pulse.look(self._heard() if self._plan.url else self._lively, mono_ns, age_ns)
         if verdict == "quiet" and not self._probing:
-            self._probing = any(self._care.probe(native, self._link_probed, mono_ns) for native in self.books)
             self._why = why
+            # of books, else of trades, the liveliest is asked about: one that is always quiet would speak for all
+            entries = self._desk.entries.values()
+            self._probing = any(
+                self._care.probe(*entry.key, self._link_probed, mono_ns)
+                for entry in sorted(entries, key=lambda e: (e.key[0] == "book", e.stream.heard()), reverse=True)
+            )
         if verdict == "dead" or (verdict == "quiet" and not self._probing):
             failure = next(reversed(self._failures.values()), "")
             self._close(f"{why}: {failure}" if failure else why, dead=bool(self._plan.url))

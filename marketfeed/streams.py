@@ -71,6 +71,11 @@ class TradeStream(Stream, Generic[N]):
         """The venue's time of the newest trade told, 0 where there is none."""
         return self._ts_event
 
+    @property
+    def reached(self) -> tuple[int, int]:
+        """The id that comes next by this connection, 0 where none is known, and the venue's time of the one before."""
+        return self.expected, self._ts_event
+
     def trade(self, price: N, size: N, side: Side, number: int, ts_event: int, ts_recv: int) -> None:
         """One new trade; see `TradeSink`. Hot."""
         if number == self._next:

@@ -462,6 +462,7 @@ CONSTANTS: dict[str, Callable[[], Any]] = {
     "AHEAD": lambda: f"{book_lane.AHEAD:,} changes",
     "LIVELY": lambda: str(pulse.LIVELY),
     "MIN_SILENCE_S": lambda: f"{pulse.MIN_SILENCE_S:g} s",
+    "LIVELY_PING_S": lambda: f"{pulse.LIVELY_PING_S:g} s",
     "MAX_SILENCE_S": lambda: f"{pulse.MAX_SILENCE_S:g} s",
     "FRESH_NS": lambda: f"{listing.FRESH_NS / 1e9:g} s",
     "SAMPLE_NS": lambda: f"{watch.SAMPLE_NS / 1e6:g} ms",

@@ -15,6 +15,7 @@ from msgspec import structs
 
 import marketfeed as mf
 from marketfeed import catalogue, forked, sim
+from marketfeed.clock import SystemClock
 from marketfeed.consumer import EVENT_BYTES, Consumer
 from marketfeed.events import Lagged, Trade
 from marketfeed.log_limit import MOST, Limit, limited
@@ -267,7 +268,7 @@ def test_C07_a_feed_that_is_gone_is_not_kept_for_the_children() -> None:
     forked.in_child(known.lost)
     assert any(told() is not None and told().__self__ is known for told in forked._told)  # type: ignore[union-attr]
     del known
-    forked.in_child(Toy().feed._forked)
+    forked.in_child(Toy(clock=SystemClock()).feed._forked)
     assert sum(told() is None for told in forked._told) <= 1
 
 

@@ -21,12 +21,31 @@ def looks(*, answers: bool) -> list[tuple[int, str]]:
     return found
 
 
-def test_T03_a_ping_without_an_answer_is_waited_for_before_anything_else_is_asked() -> None:
-    assert looks(answers=False)[:2] == [(10, "ping"), (15, "dead")]
+def test_T03_a_lively_link_without_an_answer_is_dead_within_ten_seconds() -> None:
+    assert looks(answers=False)[:2] == [(4, "ping"), (9, "dead")]
+
+
+def test_T03_a_quiet_link_without_an_answer_is_dead_within_fifteen_seconds() -> None:
+    pulse = Pulse(PACE, 0)
+    found = [(now, verdict) for now in range(1, 16) if (verdict := pulse.look(1, now * SECOND)[0]) != "fine"]
+    assert found == [(11, "ping")]
+    assert pulse.look(1, 16 * SECOND) == ("dead", "no pong in 5 s")
 
 
 def test_T04_answered_pings_beside_stopped_data_are_doubted() -> None:
-    assert looks(answers=True)[:3] == [(10, "ping"), (11, "quiet"), (12, "quiet")]
+    assert looks(answers=True)[:3] == [(4, "ping"), (7, "quiet"), (8, "quiet")]
+
+
+def test_T05_what_was_found_quiet_is_doubted_half_as_often_each_time_and_then_no_more_than_any_quiet_link() -> None:
+    pulse = Pulse(PACE, 0)
+    at, doubts = 30, []
+    for now in range(1, 700):
+        pulse.pongs += 1
+        if pulse.look(5 * min(now, 30) + (now > 400), now * SECOND)[0] == "quiet":
+            doubts.append(now - at)
+            pulse.believe(now * SECOND)
+            at = now
+    assert doubts == [7, 14, 28, 56, 112, 120]
 
 
 def test_T03_silence_is_reckoned_from_the_frame_and_not_from_the_look_that_found_it() -> None:

@@ -504,7 +504,7 @@ def test_T04_a_lively_link_whose_data_stops_is_left_though_it_pongs() -> None:
         talk.frame(trade(i + 1)).wait(0.25)
     for _ in range(40):
         talk.wait(0.25)
-    assert talk.closed == "no data for 10.0 s, and pings answered"
+    assert talk.closed == "no data for 7.0 s, and pings answered"
 
 
 @pytest.mark.parametrize(("every_s", "heartbeat"), [(30, False), (1, True)])

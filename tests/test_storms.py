@@ -239,7 +239,8 @@ async def test_a_cold_start_of_500_books_takes_what_its_plan_says_and_never_more
         start = now_s()
         feed.subscribe(*names, book=True)
         await until(lambda: len(live) == 500, 1_000, step=1.0)
-        minutes = [sum(w for at, w in rest.spent if end - 60 < at <= end) for end, _ in rest.spent]
+        minute = 60 - 1e-6  # a timer fires up to a nanosecond early
+        minutes = [sum(w for at, w in rest.spent if end - minute < at <= end) for end, _ in rest.spent]
         assert max(minutes) <= 5_000 < 6_000, "what the venue allows"
         assert (len(rest.spent), sum(w for _, w in rest.spent)) == (plan.calls, plan.weight)
         assert max(minutes) == plan.peak

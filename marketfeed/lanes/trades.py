@@ -51,6 +51,11 @@ class TradeLane(Lane, TradeStream[N], Generic[N]):
         """See `Lane`; what it began with must have been reached by what is told."""
         return self.good and (not self.first or self.public.expected >= self.first)
 
+    @property
+    def reached(self) -> tuple[int, int]:
+        """See `TradeStream`; another connection may be ahead."""
+        return self.next, self.newest_ts
+
     def trade(self, price: N, size: N, side: Side, number: int, ts_event: int, ts_recv: int) -> None:
         """See `TradeStream`."""
         self.count += 1

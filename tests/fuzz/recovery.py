@@ -73,8 +73,8 @@ def budget(name: str, venue: str) -> Budget:
     """What a fault is allowed at a venue."""
     kind = TRANSPORT[name].kind
     if kind == "silent":
-        # a heartbeat a second; elsewhere a feed as lively as this one
-        return Budget(5.0 if catalogue.venue(venue).pace.heartbeat else 15.0, 1.0, 2.0)
+        # a heartbeat a second; elsewhere a feed as active as this one
+        return Budget(5.0 if catalogue.venue(venue).pace.heartbeat else 10.0, 1.0, 2.0)
     if kind == "planned" and venue != "binance":
         return Budget(NOTICE_S + 0.05, 1.0, 2.0)  # no notice there: its end is a cut
     return BUDGETS[kind]

@@ -1,0 +1,105 @@
+"""A connection of trades alone that falls silent: REST is asked before it is given up (T04, T05)."""
+
+from typing import Any
+
+import pytest
+
+from marketfeed.events import Disconnected, Malformed
+from marketfeed.venues import binance
+from marketfeed.venues._spec import Request
+
+from .test_backfill import ROWS, at_binance, binance_trade
+from .test_lanes import World
+from .venues.conftest import Talk
+
+NONE: list[Any] = []
+
+
+def lively(*, names: tuple[str, ...] = ("BTC-USDT",), **care: Any) -> Talk:
+    """Trades of the first market come four times a second, then no more."""
+    options = {"channels": ("trades",), "native": lambda s: s.replace("-", ""), "backfill": True, **care}
+    talk = Talk(binance.VENUE, *names, **options).open()
+    for number in range(1, 61):
+        talk.frame(binance_trade(number)).wait(0.25)
+    return talk
+
+
+def until_asked(talk: Talk, seconds: float) -> float:
+    """Seconds of silence until REST is asked."""
+    for quarter in range(round(seconds * 4)):
+        if talk.fetches or talk.closed:
+            return quarter / 4
+        talk.wait(0.25)
+    raise AssertionError("nobody asks")
+
+
+def test_T04_one_of_which_rest_knows_more_is_left_within_ten_seconds() -> None:
+    talk = lively()
+    silent_s = until_asked(talk, 10)
+    (fetch,) = talk.fetches
+    assert fetch.background
+    assert fetch.request == Request("/api/v3/historicalTrades?symbol=BTCUSDT&fromId=61&limit=100", weight=25)
+    talk.reply([{**ROWS[0], "id": 61}]).wait(0.25)
+    assert silent_s <= 7.25
+    assert talk.closed == "no data for 7.0 s, and pings answered"
+
+
+def test_T05_a_quiet_one_is_asked_about_less_and_less_and_left_alone() -> None:
+    talk = lively()
+    waits = []
+    for _ in range(7):
+        waits.append(until_asked(talk, 130))
+        talk.reply(NONE)
+        assert not talk.closed
+    assert waits == pytest.approx([7, 14, 28, 56, 112, 120, 120], abs=1)
+
+
+@pytest.mark.parametrize("answer", ["refused", "unreadable", "failed"])
+def test_T04_one_of_which_rest_says_nothing_is_left(answer: str) -> None:
+    talk = lively()
+    until_asked(talk, 10)
+    if answer == "refused":
+        talk.reply(NONE, status=503)
+    elif answer == "unreadable":
+        talk.reply(b"[{]")
+        assert any(isinstance(e, Malformed) for e in talk.take())
+    else:
+        talk.session.on_failure(talk.fetches.pop().token, talk.mono_ns, "timeout")
+    assert talk.wait(0.25).closed.startswith("no data for")
+
+
+def test_one_that_asks_nothing_over_rest_is_left_by_its_rhythm() -> None:
+    talk = lively(backfill=False)
+    assert until_asked(talk, 10) <= 8
+    assert talk.closed.startswith("no data for")
+
+
+def test_T04_the_liveliest_market_speaks_for_the_connection() -> None:
+    talk = lively(names=("ADA-USDT", "BTC-USDT"))
+    until_asked(talk, 10)
+    (fetch,) = talk.fetches
+    assert "BTCUSDT" in fetch.request.path
+
+
+def test_one_that_ends_meanwhile_is_not_left_again() -> None:
+    talk = lively()
+    until_asked(talk, 10)
+    talk.session.on_close(1006, "cut", talk.now, retry_s=0.5)
+    assert [type(e) for e in talk.take() if isinstance(e, Disconnected)] == [Disconnected]
+    assert not talk.reply(NONE).closed
+
+
+def test_T08_each_connection_is_asked_about_as_far_as_it_came_itself() -> None:
+    world = World()
+    one, other = world.seat(), world.seat()
+    one.trade(1, 2, 3)
+    other.trade(1)
+    assert one.stream.reached == (4, 3)
+    assert other.stream.reached == (2, 1)
+
+
+def test_a_stream_without_a_trade_yet_cannot_be_asked_about() -> None:
+    talk = at_binance(backfill=True)
+    assert talk.session._care.probe("trades", "BTCUSDT", print, 0)
+    assert not talk.session._care.probe("trades", "ETHUSDT", print, 0)
+    assert not talk.session._care.probe("ticker", "BTCUSDT", print, 0)
