@@ -33,6 +33,7 @@ class Pulse:
         "_distance_s",
         "_frame_at",
         "_frames",
+        "_looked_at",
         "_pace",
         "_pinged_at",
         "_pongs",
@@ -43,7 +44,7 @@ class Pulse:
         self.pongs = 0
         self._pace = pace
         self._alive_at = mono_ns
-        self._frame_at = self._believed_at = mono_ns
+        self._frame_at = self._believed_at = self._looked_at = mono_ns
         self._pinged_at = 0
         self._believed = 0
         self._frames = 0
@@ -85,8 +86,9 @@ class Pulse:
         elif self.pongs != self._pongs:
             self._pinged_at = 0
             if not pace.heartbeat:
-                self._alive_at = mono_ns
+                self._alive_at = max(self._alive_at, self._looked_at)  # it came since then
         self._pongs = self.pongs
+        self._looked_at = mono_ns
         idle = mono_ns - self._alive_at
         if idle >= pace.silence_s * SECOND:
             return "dead", f"silent for {idle / SECOND:.1f} s"

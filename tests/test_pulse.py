@@ -33,7 +33,7 @@ def test_T03_a_quiet_link_without_an_answer_is_dead_within_fifteen_seconds() -> 
 
 
 def test_T04_answered_pings_beside_stopped_data_are_doubted() -> None:
-    assert looks(answers=True)[:3] == [(4, "ping"), (7, "quiet"), (8, "quiet")]
+    assert looks(answers=True)[:3] == [(4, "ping"), (7, "quiet"), (8, "ping")]
 
 
 def test_T05_what_was_found_quiet_is_doubted_half_as_often_each_time_and_then_no_more_than_any_quiet_link() -> None:
@@ -61,6 +61,16 @@ def test_C14_a_clock_that_was_set_moves_it_by_a_look_at_most(age: int) -> None:
     pulse = Pulse(PACE, 0)
     pulse.look(1, 9 * SECOND, age)
     assert 8 * SECOND <= pulse.heard_at <= 9 * SECOND
+
+
+def test_T03_a_pong_counts_from_the_look_before_it_was_seen() -> None:
+    """It came a moment after that one, or nearly now: of the two the one by which a dead link is found in time."""
+    pulse = Pulse(PACE, 0)
+    for now in range(1, 11):
+        pulse.look(1, now * SECOND)
+    pulse.pongs += 1
+    pulse.look(1, 11 * SECOND)
+    assert pulse.due == 20 * SECOND
 
 
 def test_a_ping_that_waits_is_due_before_silence() -> None:

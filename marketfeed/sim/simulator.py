@@ -49,9 +49,8 @@ class Simulator(Plant):
         keep: int = 100_000,
     ) -> None:
         super().__init__(faults, clock)
-        if rate is not None and not 0 < rate <= 100_000:
-            raise ConfigError(f"rate is steps a second, above 0 and up to 100000, or None; got {rate}")
-        self._rate = rate
+        self._rate = _checked(rate)
+        self._running: asyncio.Task[None] | None = None
         self._keep = keep
         self._ports = ports or {}
         self._markets: dict[str, dict[str, Market]] = {}
@@ -104,9 +103,19 @@ class Simulator(Plant):
         for market in self._moving():
             market[1].open(self.now().unix)
         await super().__aenter__()
-        if self._rate is not None:
-            self._tasks.append(asyncio.create_task(self._run(self._rate)))
+        self.pace(self._rate)
         return self
+
+    def pace(self, rate: float | None) -> None:
+        """Move so many steps a second from now on; None: not until `step()`. Raises as for `rate`."""
+        _checked(rate)
+        if self._running is not None:
+            self._running.cancel()
+            self._tasks.remove(self._running)
+            self._running = None
+        if rate is not None:
+            self._running = asyncio.create_task(self._run(rate))
+            self._tasks.append(self._running)
 
     @property
     def chain(self) -> Sources:
@@ -173,3 +182,9 @@ class Simulator(Plant):
                 owed -= 1.0
                 self._move()
                 await self._room(PATIENCE_S)
+
+
+def _checked(rate: float | None) -> float | None:
+    if rate is not None and not 0 < rate <= 100_000:
+        raise ConfigError(f"rate is steps a second, above 0 and up to 100000, or None; got {rate}")
+    return rate

@@ -13,7 +13,7 @@ import marketfeed as mf
 from marketfeed.testing import Network, run
 
 from ..conftest import ROOT
-from ..fuzz import recovery, simulation
+from ..fuzz import recovery, silence, simulation
 from ..fuzz.oracle import SYMBOLS
 from .faults import TRANSPORT
 from .world import World
@@ -47,6 +47,20 @@ def test_T04_a_venue_that_stops_its_data_and_answers_pings_is_left() -> None:
     row = recovery.repeat("stall", "kraken", range(1, 2))
     assert (row["recovered"], row["told"]) == ("1/1", 1)
     assert row["detect_p95"] <= 5.0
+
+
+@pytest.mark.parametrize("kind", {kind.feed: kind for kind in silence.KINDS}.values(), ids=lambda kind: kind.feed)
+def test_T03_T04_silence_is_found_in_time(kind: silence.Kind) -> None:
+    row = silence.stalls(kind, range(3, 4))
+    assert (row["found"], row["within"]) == ("1/1", "yes"), row
+
+
+def test_T05_a_quiet_market_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(silence, "LIVELY_S", 30.0)
+    network = Network(2)
+    found = run(silence.quiet_day(0.2, 2, network, ticker=False), network)
+    assert (found["reconnects"], found["stale"], found["gaps"], found["books_live"]) == (0, 0, 0, "6/6")
+    assert found["asked_over_rest"] > 0
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -65,6 +65,7 @@ class World:
         rate: float = 1.0,
         faults: str = "",
         taped: bool = False,
+        ticker: bool = True,
         **options: Any,
     ) -> None:
         self.venues = venues
@@ -95,6 +96,7 @@ class World:
             symbols=sorted({symbol for venue in venues for symbol in SYMBOLS[venue]}),
             clock=LoopClock().unix_ns,
         )
+        self._ticker = ticker
         self._options = options
         self._digest = hashlib.sha256()
         self._encode = msgspec.json.Encoder().encode
@@ -138,11 +140,11 @@ class World:
     def subscribe(self, name: str) -> None:
         self.resting.discard(name)
         depth = KRAKEN_DEPTH if name.startswith("kraken:") else True
-        self.feed.subscribe(name, trades=True, ticker=True, book=depth)
+        self.feed.subscribe(name, trades=True, ticker=self._ticker, book=depth)
 
     def unsubscribe(self, name: str) -> None:
         self.resting.add(name)
-        self.feed.unsubscribe(name, trades=True, ticker=True, book=True)
+        self.feed.unsubscribe(name, trades=True, ticker=self._ticker, book=True)
         for audit in (self.audit, *self.audits):
             audit.closed_by_unsubscribe(*name.split(":"))
         self.ledger.forget(name)
