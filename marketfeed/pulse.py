@@ -2,8 +2,8 @@
 
 What counts as life: any frame; a pong too, unless the venue has a heartbeat. A venue without one may stop its data and
 still answer pings, so a link that was lively is doubted after 20 times its own mean distance between frames (7 to
-120 s), and one that was always quiet is not. A lively link is pinged earlier too, so that within 10 s of silence it is
-known to be dead.
+120 s); one that was always quiet, or has just begun, is not sure to be alive after 120 s. A lively link is pinged
+earlier too, so that within 10 s of silence it is known to be dead.
 """
 
 from typing import Literal
@@ -21,6 +21,8 @@ LIVELY_PING_S = 4.0
 """Silence after which a lively link is pinged: with five seconds for the pong it is dead within ten."""
 WEIGHT = 0.2
 """Of the newest distance in the mean."""
+
+Verdict = Literal["fine", "ping", "quiet", "unsure", "dead"]
 
 
 class Pulse:
@@ -72,10 +74,11 @@ class Pulse:
             waits = min(self._alive_at + self._ping_idle_s() * SECOND, doubted)
         return int(min(waits, self._alive_at + pace.silence_s * SECOND))
 
-    def look(self, frames: int, mono_ns: int, age_ns: int = 0) -> tuple[Literal["fine", "ping", "quiet", "dead"], str]:
-        """What to do now, given the number of frames received so far; for "dead", why.
+    def look(self, frames: int, mono_ns: int, age_ns: int = 0) -> tuple[Verdict, str]:
+        """What to do now, given the number of frames received so far, and why.
 
-        Also for "quiet": then the connection is dead, unless the market is. The last of the frames came `age_ns` ago.
+        "quiet": the connection is dead, unless the market is; "unsure": the market is quiet, unless the connection is
+        dead. The last of the frames came `age_ns` ago.
         """
         pace = self._pace
         if frames != self._frames:
@@ -100,7 +103,8 @@ class Pulse:
             self._pinged_at = mono_ns
             return "ping", ""
         if mono_ns - max(self._frame_at, self._believed_at) >= self._silence_s() * SECOND:
-            return "quiet", f"no data for {(mono_ns - self._frame_at) / SECOND:.1f} s, and pings answered"
+            why = f"no data for {(mono_ns - self._frame_at) / SECOND:.1f} s, and pings answered"
+            return "quiet" if self._known else "unsure", why
         return "fine", ""
 
     def _learn(self, frames: int, mono_ns: int) -> None:
@@ -113,9 +117,15 @@ class Pulse:
         idle = self._pace.ping_idle_s
         return min(idle, LIVELY_PING_S) if self._silence_s() < idle else idle
 
+    @property
+    def _known(self) -> bool:
+        """Whether silence means something, by the distances of its frames so far."""
+        return self._frames >= LIVELY and LIVELY * self._distance_s <= MAX_SILENCE_S
+
     def _silence_s(self) -> float:
-        """Seconds without a frame after which a link that pongs is not believed; infinite where that means nothing."""
-        silence = LIVELY * self._distance_s
-        if self._pace.heartbeat or self._frames < LIVELY or silence > MAX_SILENCE_S:
+        """Seconds without a frame after which a link that pongs is not believed; infinite where it has a heartbeat."""
+        if self._pace.heartbeat:
             return float("inf")
-        return min(MAX_SILENCE_S, max(MIN_SILENCE_S, silence) * 2.0**self._believed)
+        if not self._known:
+            return MAX_SILENCE_S
+        return min(MAX_SILENCE_S, max(MIN_SILENCE_S, LIVELY * self._distance_s) * 2.0**self._believed)

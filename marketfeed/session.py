@@ -115,6 +115,8 @@ class Session(Generic[N]):
         self._probing = False
         self._why = ""
         """Why the connection is probed."""
+        self._sure = False
+        """Whether it is given up where the probe says nothing."""
         self._poll_failure = ""
         self._failures: dict[str, str] = {}
         """Why each polled stream was not heard of late, the newest last."""
@@ -219,12 +221,12 @@ class Session(Generic[N]):
         age_ns = recv_ns - self._recv_ns
         self._mono_ns = mono_ns
         self._recv_ns = recv_ns
-        if self._plan.url and mono_ns - self._looked_at >= SECOND:
+        self._look_alive(mono_ns, age_ns)
+        if self._plan.url and not self._closing and mono_ns - self._looked_at >= SECOND:
             self._looked_at = mono_ns
-            self._look_for_muted(mono_ns)  # first: what it finds is asked for again in this very tick
+            self._look_for_muted(mono_ns)  # before the desk, which asks again in this very tick
         soon = self._desk.tick(mono_ns, recv_ns)
         later = [self._fetches.tick(mono_ns), self._polls.tick(mono_ns), self._care.tick(mono_ns, recv_ns)]
-        self._look_alive(mono_ns, age_ns)
         if not self._plan.url:
             self._look_stale()
         for sync in list(self.books.values()):
@@ -559,8 +561,8 @@ class Session(Generic[N]):
 
     def _look_alive(self, mono_ns: int, age_ns: int) -> None:
         verdict, why = self._pulse.look(self._heard() if self._plan.url else self._lively, mono_ns, age_ns)
-        if verdict == "quiet" and not self._probing:
-            self._why = why
+        if verdict in ("quiet", "unsure") and not self._probing:
+            self._why, self._sure = why, verdict == "quiet"
             # of books, else of trades, the liveliest is asked about: one that is always quiet would speak for all
             entries = self._desk.entries.values()
             self._probing = any(
@@ -570,6 +572,8 @@ class Session(Generic[N]):
         if verdict == "dead" or (verdict == "quiet" and not self._probing):
             failure = next(reversed(self._failures.values()), "")
             self._close(f"{why}: {failure}" if failure else why, dead=bool(self._plan.url))
+        elif verdict == "unsure" and not self._probing:
+            self._pulse.believe(mono_ns)
         elif verdict == "ping":
             ping = self._decoder.ping()
             self.commands.append(Send(ping) if ping is not None else Ping())
@@ -582,7 +586,7 @@ class Session(Generic[N]):
     def _link_probed(self, verdict: Verdict) -> None:
         """REST says whether a connection without data is of a quiet market (T05)."""
         self._probing = False
-        if verdict == "equal":
+        if verdict == "equal" or (verdict == "unclear" and not self._sure):
             self._pulse.believe(self._mono_ns)
         else:
             self._close(self._why)

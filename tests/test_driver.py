@@ -360,8 +360,9 @@ async def test_T04_a_lively_link_that_falls_silent_while_pongs_come_is_replaced(
         say(link, toy.delta(number, number))
         await asyncio.sleep(1)
     assert link.closing is None
-    await asyncio.sleep(25)
+    await until(lambda: len(venue.transport.links) > 1, 25)
     assert link.closing is not None
+    await settle()
     assert [type(e).__name__ for e in venue.events[-4:]] == ["Disconnected", "Gap", "BookVoid", "Connected"]
     await line.stop()
 

@@ -54,6 +54,20 @@ def test_T05_a_quiet_one_is_asked_about_less_and_less_and_left_alone() -> None:
     assert waits == pytest.approx([7, 14, 28, 56, 112, 120, 120], abs=1)
 
 
+@pytest.mark.parametrize(("status", "newer", "left"), [(200, True, True), (200, False, False), (503, False, False)])
+def test_T04_T05_a_young_one_is_left_only_where_rest_knows_more(status: int, newer: bool, left: bool) -> None:
+    talk = at_binance(backfill=True)
+    assert 115 <= until_asked(talk, 125) <= 120
+    talk.reply([{**ROWS[0], "id": 4}] if newer else NONE, status=status).wait(0.25)
+    assert bool(talk.closed) is left
+
+
+def test_T05_a_young_one_that_asks_nothing_over_rest_is_left_alone() -> None:
+    talk = at_binance()
+    with pytest.raises(AssertionError, match="nobody asks"):
+        until_asked(talk, 500)
+
+
 @pytest.mark.parametrize("answer", ["refused", "unreadable", "failed"])
 def test_T04_one_of_which_rest_says_nothing_is_left(answer: str) -> None:
     talk = lively()

@@ -48,6 +48,23 @@ def test_T05_what_was_found_quiet_is_doubted_half_as_often_each_time_and_then_no
     assert doubts == [7, 14, 28, 56, 112, 120]
 
 
+@pytest.mark.parametrize("every_s", [400, 7])
+def test_T04_a_link_that_is_slow_or_young_is_not_sure_to_be_alive_after_two_minutes(every_s: int) -> None:
+    pulse, found = Pulse(PACE, 0), []
+    frames, last = 0, 0
+    for now in range(1, 1_000):
+        if now % every_s == 0 and frames < 5:
+            frames, last = frames + 1, now
+        pulse.pongs += 1
+        verdict, why = pulse.look(frames, now * SECOND)
+        if verdict not in ("fine", "ping"):
+            found.append((now - last, verdict))
+            assert why == f"no data for {now - last}.0 s, and pings answered"
+            pulse.believe(now * SECOND)
+    assert found[:3] == [(120, "unsure"), (240, "unsure"), (360, "unsure")]
+    assert {verdict for _, verdict in found} == {"unsure"}
+
+
 def test_T03_silence_is_reckoned_from_the_frame_and_not_from_the_look_that_found_it() -> None:
     pulse = Pulse(structs.replace(PACE, silence_s=5), 0)
     assert pulse.look(1, SECOND, SECOND // 2) == ("fine", "")

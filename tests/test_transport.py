@@ -20,7 +20,7 @@ from marketfeed.errors import ConfigError, MissingExtra, TransportError
 from marketfeed.text import escaped
 from marketfeed.transport import GIVEN_UP, SLICE, Link, Transport, check_url, pick_transport, proxy_for
 from marketfeed.transports import _dial
-from marketfeed.transports._failures import retry_after_s
+from marketfeed.transports._failures import failed, retry_after_s
 from marketfeed.transports.fake import FakeTransport
 
 TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
@@ -789,6 +789,38 @@ def certificate(folder: Path, names: str) -> tuple[Path, Path]:
     return key, cert
 
 
+AUTHORITY = """
+[ca]
+default_ca = own
+[own]
+database = index.txt
+serial = serial
+new_certs_dir = .
+default_md = sha256
+policy = any
+x509_extensions = names
+[any]
+commonName = supplied
+[names]
+subjectAltName = DNS:localhost
+"""
+
+
+def expired(folder: Path) -> tuple[Path, Path]:
+    """A certificate that was good in January 2020."""
+    key, _ = certificate(folder, "DNS:localhost")
+    (folder / "ca.cnf").write_text(AUTHORITY, "ascii")
+    (folder / "index.txt").touch()
+    (folder / "serial").write_text("01", "ascii")
+    for command in (
+        f"openssl req -new -key {key.name} -subj /CN=test -out asked.pem",
+        f"openssl ca -batch -selfsign -config ca.cnf -in asked.pem -keyfile {key.name} -notext -out old.pem "
+        "-startdate 20200101000000Z -enddate 20200201000000Z",
+    ):
+        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    return key, folder / "old.pem"
+
+
 @pytest.fixture(scope="module")
 def own_certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return certificate(tmp_path_factory.mktemp("tls"), "DNS:localhost")
@@ -830,6 +862,20 @@ async def test_tls(transport: Transport, tls_venue: Venue, own_certificate: tupl
     error = await failure(trusting, tls_venue.url.replace("localhost", "127.0.0.1"))  # T09: the wrong name
     assert error.fatal
     assert "mismatch" in str(error)
+
+
+async def test_T09_an_expired_certificate_is_refused(transport: Transport, no_leaks: None, tmp_path: Path) -> None:
+    key, cert = expired(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(cert, key)
+    venue = Venue()
+    await venue.start(tls)
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # the server's side complains of the alert
+    trusting = type(transport)(tls=ssl.create_default_context(cafile=cert))  # type: ignore[call-arg]
+    error = await failure(trusting, venue.url)
+    await venue.stop()
+    assert str(error) == "TLS: the certificate of localhost is refused: certificate has expired"
+    assert error.fatal
 
 
 async def test_tls_on_a_plain_port(transport: Transport, venue: Venue) -> None:
@@ -1027,3 +1073,16 @@ def test_retry_after() -> None:
     assert retry_after_s("9" * 400, clock) == 30 * 86_400
     for nonsense in (None, "", "-1", "1.5", "²", "inf", "x" * 100, "Wed, 99 Oct 2015 07:28:30 GMT"):
         assert retry_after_s(nonsense, clock) is None
+
+
+@pytest.mark.parametrize(
+    ("exc", "words"),
+    [
+        (ssl.SSLCertVerificationError(1, "it has expired"), "TLS: the certificate of host is refused: it has expired"),
+        (ssl.SSLCertVerificationError("not for host"), "TLS: the certificate of host is refused: not for host"),
+        (ssl.SSLError(1, "no version in common"), "TLS: handshake with host failed: no version in common"),
+    ],
+)
+def test_T09_errors_of_tls_that_python_raises_by_itself_are_told_too(exc: ssl.SSLError, words: str) -> None:
+    error = failed(exc, "host", 10.0)
+    assert (str(error), error.fatal) == (words, True)

@@ -7,6 +7,7 @@ The same seed and the same program give the same bytes at the same times.
 import asyncio
 import errno
 import socket
+import ssl as tls
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
@@ -123,6 +124,8 @@ class Network:
         listener = self._listeners.get((host, port))
         if listener is None or way.refuse:
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"nobody listens at {host} port {port}")
+        if way.untrusted:
+            raise tls.SSLCertVerificationError(1, "certificate verify failed: certificate has expired")
         self._waiting[sock] = self._join(listener, host, port)
 
     def take(self, sock: socket.socket, protocol: Any) -> Pipe:

@@ -29,6 +29,8 @@ class Way(Struct):
     """Seconds from one byte to the next, towards the client."""
     refuse: bool = False
     """New connections are refused."""
+    untrusted: bool = False
+    """New connections fail as they do where the server's certificate has expired."""
     swallow: bool = False
     """New connections are not answered."""
     struck_at: float = 0.0

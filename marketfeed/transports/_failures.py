@@ -49,6 +49,11 @@ def refused_head(host: str, head: bytes, clock: Clock) -> TransportError | None:
     return refused(host, int(status[1]), retry_after_s(after[1].decode("latin-1"), clock) if after else None)
 
 
+def _reason(exc: ssl.SSLError) -> str:
+    """What OpenSSL says; one that Python raises by itself has words alone."""
+    return getattr(exc, "reason", "") or str(exc.args[-1] if exc.args else exc)
+
+
 def failed(exc: BaseException, host: str, timeout_s: float) -> TransportError:
     """The error for anything else that ended an attempt: name, TCP, TLS, time, or a broken handshake."""
     host = escaped(host)
@@ -56,12 +61,12 @@ def failed(exc: BaseException, host: str, timeout_s: float) -> TransportError:
         case socket.gaierror():
             return TransportError(f"cannot resolve host {host}")
         case ssl.SSLCertVerificationError():
-            why = escaped(exc.verify_message or exc.reason or "not valid")
-            return TransportError(f"TLS: the certificate of {host} is refused: {why}", fatal=True)
+            why = getattr(exc, "verify_message", "") or _reason(exc)
+            return TransportError(f"TLS: the certificate of {host} is refused: {escaped(why)}", fatal=True)
         case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
             return TransportError(f"TLS: {host} closed the connection during the handshake")
         case ssl.SSLError():
-            return TransportError(f"TLS: handshake with {host} failed: {escaped(exc.reason or str(exc))}", fatal=True)
+            return TransportError(f"TLS: handshake with {host} failed: {escaped(_reason(exc))}", fatal=True)
         case TimeoutError():
             return TransportError(f"no answer from {host} within {timeout_s:g} s")
         case ConnectionRefusedError():

@@ -20,7 +20,7 @@ from marketfeed import catalogue
 from marketfeed.sim.faults import NOTICE_S
 from marketfeed.testing import Network, run
 
-from ..simulation.faults import TRANSPORT
+from ..simulation.faults import OPTIONS, TRANSPORT
 from ..simulation.world import World
 from ..virtual import until
 from . import figures
@@ -35,6 +35,7 @@ CALM_S = 12.0
 WORST_S = 200.0
 HARMLESS = ("pause", "bytes")
 """Kinds that need not be noticed: they may do no harm."""
+QUIET, QUIET_S = ("quiet", "proxy_idle"), 300.0
 WARM_S = {"mute": 30.0, "stall": 30.0}
 """Until a venue's pace is known."""
 
@@ -86,7 +87,8 @@ async def strike(name: str, venue: str, seed: int, network: Network) -> Outcome:
     dice = Random(f"recovery {seed}")
     fault = TRANSPORT[name]
     words: list[float] = []
-    async with World(seed, [venue], network, rate=RATE, faults=f"retry_after={BAN_S}") as world:
+    options: dict[str, Any] = {"rate": RATE, "faults": f"retry_after={BAN_S}", **OPTIONS.get(name, {})}
+    async with World(seed, [venue], network, **options) as world:
         await world.until_live(30.0)
         await world.run(WARM_S.get(name, 5.0) + dice.random())
         for kind in (mf.Disconnected, mf.Stale, mf.Gap, mf.Malformed):
@@ -94,7 +96,7 @@ async def strike(name: str, venue: str, seed: int, network: Network) -> Outcome:
         struck = loop.time()
         heal = fault.strike(world, venue, dice)
         struck = max(struck, loop.time())  # where the fault is that time jumps
-        patience = 5.0 if fault.kind in HARMLESS else 150.0
+        patience = QUIET_S if name in QUIET else 5.0 if fault.kind in HARMLESS else 150.0
         if heal is not None:
             await world.run(dice.uniform(*HOLD_S))
         await _heard(words, patience)

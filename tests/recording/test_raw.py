@@ -63,7 +63,7 @@ def settings(plant: sim.Simulator) -> dict[str, mf.VenueSettings]:
 
 
 @pytest.mark.parametrize("exact", [False, True], ids=["float", "exact"])
-def test_a_rerun_tells_what_was_told_with_every_field(exact: bool, tmp_path: Path) -> None:
+def test_I16_a_rerun_tells_what_was_told_with_every_field(exact: bool, tmp_path: Path) -> None:
     @plain
     async def run() -> None:
         faults = "drop=1%, corrupt=0.5%, cut=0.3%, dup=1%"
@@ -295,7 +295,7 @@ def test_P01_what_cannot_be_run(line: bytes, words: str, tmp_path: Path) -> None
         list(Rerun(tmp_path))
 
 
-def test_reads_of_one_stamp_are_told_apart_by_their_numbers(tmp_path: Path) -> None:
+def test_I16_reads_of_one_stamp_are_told_apart_by_their_numbers(tmp_path: Path) -> None:
     """A clock may be coarse, and what the feed tells of itself takes numbers between two reads."""
     read = b'{"dir":"in","conn":"a","t":1790000000.000000001,"seq":%d,"raw":"{"}'
     same = b'{"dir":"in","conn":"a","t":1790000000.000000001,"raw":"["}'

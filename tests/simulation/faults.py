@@ -117,6 +117,35 @@ def _v6(world: World, venue: str, dice: Random) -> Heal:
     return heal
 
 
+def _untrusted(world: World, venue: str, dice: Random) -> Heal:
+    way = world.way(venue)
+    way.untrusted = True
+    world.network.end(world.port(venue))
+
+    def heal() -> None:
+        way.untrusted = False
+
+    return heal
+
+
+def _proxy_refuses(world: World, venue: str, dice: Random) -> Heal:
+    proxy = world.proxy
+    assert proxy is not None
+    proxy.refuses = dice.choice([403, 407, 502])
+    proxy.cut()
+
+    def heal() -> None:
+        proxy.refuses = 0
+
+    return heal
+
+
+def _quiet(world: World, venue: str, dice: Random) -> Heal:
+    """Nothing happens in any market; where there is a proxy, it cuts what is idle."""
+    world.plant.pace(None)
+    return lambda: world.plant.pace(world.rate)
+
+
 def _unplug(world: World, venue: str, dice: Random) -> None:
     world.network.unplug(world.port(venue))
 
@@ -170,11 +199,16 @@ TRANSPORT: dict[str, Fault] = {
     "blackhole": Fault("T03", "silent", _blackhole),
     "stall": Fault("T04", "silent", _stall),
     "mute": Fault("T04", "muted", _inject("mute", "book", "trades", "ticker")),
+    "quiet": Fault("T05", "pause", _quiet),
     "drip": Fault("T06", "silent", _drip),
     "slices": Fault("T07", "bytes", _slices),
+    "uneven": Fault("T08", "pause", _delay),
+    "untrusted": Fault("T09", "fatal", _untrusted),
     "dns": Fault("T10", "refused", _dns),
     "refuse": Fault("T10", "refused", _refuse),
     "v6": Fault("T11", "hard", _v6),
+    "proxy_refuses": Fault("T12", "refused", _proxy_refuses),
+    "proxy_idle": Fault("T12", "pause", _quiet),
     "handshake_5xx": Fault("T13", "refused", _turned_away(500, 502, 503, 504, most=3)),
     "handshake_banned": Fault("T14", "banned", _turned_away(403, 418, 429, most=2)),
     "handshake_4xx": Fault("T15", "fatal", _turned_away(400, 404, 301, most=1)),
@@ -192,6 +226,13 @@ TRANSPORT: dict[str, Fault] = {
 }
 """Faults of the way to a venue and of its connections."""
 
+OPTIONS: dict[str, dict[str, object]] = {
+    "uneven": {"redundancy": 2},
+    "proxy_refuses": {"proxied": True},
+    "proxy_idle": {"proxied": True, "ticker": False},
+}
+"""What a world needs for some of them."""
+
 OTHERS: dict[str, Fault] = {
     "drop": Fault("P15", "data", _inject("drop")),
     "dup": Fault("P16", "data", _inject("dup")),
@@ -203,4 +244,5 @@ OTHERS: dict[str, Fault] = {
 }
 """Faults of data, and of the machine the feed runs on."""
 
-FAULTS = TRANSPORT | OTHERS
+FAULTS = {name: fault for name, fault in (TRANSPORT | OTHERS).items() if name not in OPTIONS}
+"""What can happen to any world."""

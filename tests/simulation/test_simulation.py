@@ -22,6 +22,7 @@ VENUES = sorted(SYMBOLS)
 QUICK = {
     **{"T01": "reset", "T02": "end", "T03": "blackhole", "T06": "drip", "T07": "slices", "T10": "dns", "T11": "v6"},
     **{"T13": "handshake_5xx", "T14": "handshake_banned", "T16": "shutdown", "T17": "close", "T18": "oversize"},
+    **{"T08": "uneven", "T09": "untrusted", "T12": "proxy_refuses"},
     **{"T19": "compressed", "T20": "bad_frame", "T21": "pings", "T24": "unplug"},
 }
 """A fault of each row."""
@@ -33,7 +34,7 @@ def test_the_rows_of_the_slice_are_those_of_the_faults() -> None:
 
 
 @pytest.mark.parametrize("number", range(len(QUICK)), ids=[f"{row}_{name}" for row, name in QUICK.items()])
-def test_T01_T02_T03_T06_T07_T10_T11_T13_T14_T16_T17_T18_T19_T20_T21_T24_each_is_mended_without_a_hand(
+def test_T01_T02_T03_T06_T07_T08_T09_T10_T11_T12_T13_T14_T16_T17_T18_T19_T20_T21_T24_each_is_mended_without_a_hand(
     number: int,
 ) -> None:
     """On virtual links; each fault at one venue here, at all of them in `tests.fuzz.recovery`."""
@@ -47,6 +48,13 @@ def test_T04_a_venue_that_stops_its_data_and_answers_pings_is_left() -> None:
     row = recovery.repeat("stall", "kraken", range(1, 2))
     assert (row["recovered"], row["told"]) == ("1/1", 1)
     assert row["detect_p95"] <= 5.0
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_T12_a_proxy_that_cuts_idle_tunnels_cuts_none(venue: str) -> None:
+    """Pings and heartbeats keep it from being idle, however quiet the market is."""
+    row = recovery.repeat("proxy_idle", venue, range(1, 2))
+    assert (row["recovered"], row["told"]) == ("1/1", 0), row
 
 
 @pytest.mark.parametrize("kind", {kind.feed: kind for kind in silence.KINDS}.values(), ids=lambda kind: kind.feed)

@@ -25,6 +25,7 @@ from marketfeed.venues._spec import Request
 
 from ..fuzz.oracle import KRAKEN_DEPTH, SYMBOLS, Checker
 from ..loopback.rig import Auditor
+from .connect_proxy import ConnectProxy
 from .ledger import Ledger
 from .tape import RawTape
 
@@ -66,10 +67,12 @@ class World:
         faults: str = "",
         taped: bool = False,
         ticker: bool = True,
+        proxied: bool = False,
         **options: Any,
     ) -> None:
         self.venues = venues
         self.network = network
+        self.rate = rate
         self.dice = Random(f"world {seed}")
         self.clock = LoopClock()
         self.rest = Rest(self.clock)
@@ -97,6 +100,7 @@ class World:
             clock=LoopClock().unix_ns,
         )
         self._ticker = ticker
+        self.proxy = ConnectProxy() if proxied else None
         self._options = options
         self._digest = hashlib.sha256()
         self._encode = msgspec.json.Encoder().encode
@@ -104,10 +108,13 @@ class World:
 
     async def __aenter__(self) -> Self:
         await self.plant.__aenter__()
+        if self.proxy is not None:
+            await self.proxy.__aenter__()
         settings = {}
         for venue in self.venues:
             at = self.plant.endpoints[venue]
-            settings[venue] = mf.VenueSettings(ws=at.ws.replace("127.0.0.1", "localhost"), rest=at.rest)
+            proxy = self.proxy and self.proxy.url
+            settings[venue] = mf.VenueSettings(ws=at.ws.replace("127.0.0.1", "localhost"), rest=at.rest, proxy=proxy)
         options: dict[str, Any] = {"transport": "websockets", "rest": self.rest, "clock": self.clock}
         self.feed = mf.Feed(settings, dice=self.dice.random, **(options | self._options))
         await self.feed.__aenter__()
@@ -127,6 +134,8 @@ class World:
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.feed.__aexit__(kind, exc, traceback)
+        if self.proxy is not None:
+            await self.proxy.__aexit__()
         await self.plant.__aexit__(kind, exc, traceback)
         if self._tape is not None and exc is None:
             self.lived_again = self._tape.lived_again()
