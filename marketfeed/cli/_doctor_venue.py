@@ -99,7 +99,7 @@ class Visit:
         return self.venue.plan(self._at, [wanted], self.venue.pace)[0]
 
     def _say(self, check: str, text: str, **more: object) -> Finding:
-        return Finding(about=self.venue.name, check=check, text=text, **{"status": "ok", **more})  # type: ignore[arg-type]
+        return Finding(about=self.venue.name, check=check, text=text, **{"status": "ok", **more})  # type: ignore[arg-type] # fields of one
 
     async def _way(self, url: str) -> AsyncIterator[Finding]:
         """Name, TCP and TLS to a host, where no proxy stands between."""

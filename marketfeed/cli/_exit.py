@@ -80,7 +80,7 @@ def code_of(run: Callable[[], Any]) -> int:
     except click.ClickException as exc:
         exc.show()
         return exc.exit_code
-    except Exception as exc:
+    except Exception as exc:  # which of them are known is looked up only then: it imports the errors
         code = _known(exc)
         if code is None:
             raise

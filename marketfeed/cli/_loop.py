@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from . import _exit
@@ -45,6 +45,21 @@ class Stop:
     async def wait(self, *tasks: asyncio.Future[Any], timeout_s: float | None = None) -> None:
         """Wait until there is a reason, or one of the tasks is done, or the time is up."""
         await asyncio.wait({self._code, *tasks}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+
+    async def amid(self, work: Coroutine[Any, Any, None], look: Callable[[], None], every_s: float) -> None:
+        """Work until there is a reason to end or it is done, and look every so often; what it raises comes out."""
+        task = asyncio.ensure_future(work)
+        try:
+            while self.code is None:
+                await self.wait(task, timeout_s=every_s)
+                if task.done():
+                    task.result()
+                    break
+                look()
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await task
 
 
 def run(main: Coroutine[Any, Any, int]) -> int:

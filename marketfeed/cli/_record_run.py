@@ -9,15 +9,12 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from msgspec import Struct
-
 from ..events import MARKET_TYPES, Gap, Head, RecorderStatus
 from ..feed import Feed
 from ..recording.raw_recorder import RawRecorder
 from ..recording.recorder import Recorder
 from ..recording.seal import JOURNAL, REJECTED
 from ..recording.segments import FOLDER as RAW
-from ..subscriptions import Subscription
 from ..text import escaped
 from . import _exit, _logs
 from ._figures import clock, columns, many, size
@@ -26,7 +23,7 @@ from ._metrics import served
 from ._notices import Notices
 from ._reach import Reach
 from ._show import BEHIND
-from ._source import Source, opened
+from ._source import Watched, opened
 from ._watch import BURST, LOOK_S, SIMULATED, written
 from ._writer import Writer
 
@@ -37,21 +34,14 @@ RATE_S = 5.0
 CLEAR = b"\r\x1b[2K"
 
 
-class Plan(Struct, frozen=True, kw_only=True):
+class Plan(Watched, frozen=True, kw_only=True):
     """What `record` was asked to do; see its options."""
 
-    source: Source
     folder: str
-    trades: bool = True
-    ticker: bool = True
-    book: int | None = 0
     rotate_s: float = 3600.0
     rotate_bytes: int = 64_000_000
     raw: bool = False
     duration_s: float | None = None
-    metrics: int | None = None
-    verbose: int = 0
-    quiet: bool = False
 
 
 async def record(plan: Plan) -> int:
@@ -121,8 +111,11 @@ class _Record:
                 await recorders.enter_async_context(self._raw())
             self._began = self._drawn_at = self._sealed_at = self._now()
             self._past = deque([(self._began, 0)])
-            self._reach = Reach(self._subscribe(), self._plan.source)
-            await self._watch()
+            self._reach = Reach(self._plan.subscribe(self._feed), self._plan.source)
+            try:
+                await self._stop.amid(self._pump(), self._look, LOOK_S)
+            finally:
+                self._notices.flush()
             if self._redraws and not self._plan.quiet:
                 self._writer.status("sealing what is left")
             self._leave_at_a_second_signal()
@@ -131,27 +124,6 @@ class _Record:
     def _raw(self) -> RawRecorder:
         plan = self._plan
         return RawRecorder(self._feed, Path(plan.folder) / RAW, rotate_s=plan.rotate_s, simulated=plan.source.simulated)
-
-    def _subscribe(self) -> list[Subscription]:
-        book: bool | int = False if self._plan.book is None else self._plan.book or True
-        source = self._plan.source
-        wanted = self._feed.subscribe(*source.names, trades=self._plan.trades, ticker=self._plan.ticker, book=book)
-        return wanted + (self._feed.subscribe(*source.chains, chain=True) if source.chains else [])
-
-    async def _watch(self) -> None:
-        pump = asyncio.ensure_future(self._pump())
-        try:
-            while self._stop.code is None:
-                await self._stop.wait(pump, timeout_s=LOOK_S)
-                if pump.done():
-                    pump.result()
-                    break
-                self._look()
-        finally:
-            pump.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await pump
-            self._notices.flush()
 
     def _is_life(self, event: Head) -> bool:
         if type(event) not in MARKET_TYPES:

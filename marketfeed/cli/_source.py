@@ -11,6 +11,7 @@ from .. import catalogue
 from ..errors import ConfigError
 from ..feed import Feed
 from ..settings import VenueSettings
+from ..subscriptions import Subscription
 from ..symbols import parse_coin_name, parse_name
 
 CLOSE_S = 0.5
@@ -32,6 +33,24 @@ class Source(Struct, frozen=True):
     """Names of the venues asked, in the order asked."""
     chains: tuple[str, ...] = ()
     redundancy: int = 1
+
+
+class Watched(Struct, frozen=True, kw_only=True):
+    """What a command that watches streams is asked for: `book` is a depth, 0 for the venue's own, None for no book."""
+
+    source: Source
+    trades: bool = False
+    ticker: bool = False
+    book: int | None = None
+    metrics: int | None = None
+    verbose: int = 0
+    quiet: bool = False
+
+    def subscribe(self, feed: Feed) -> list[Subscription]:
+        """Subscribe to all of it."""
+        book: bool | int = False if self.book is None else self.book or True
+        wanted = feed.subscribe(*self.source.names, trades=self.trades, ticker=self.ticker, book=book)
+        return wanted + (feed.subscribe(*self.source.chains, chain=True) if self.source.chains else [])
 
 
 def choose(

@@ -1,27 +1,23 @@
 """The run of `tail`: from a feed to lines, until there is a reason to end."""
 
 import asyncio
-import contextlib
 import os
 import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec import Struct
-
 from ..consumer import Consumer
 from ..errors import ConfigError, ConsumerTooSlow
 from ..events import CHAIN_TYPES, MARKET_TYPES, Head, Instrument, encode_json
 from ..feed import Feed
-from ..subscriptions import Subscription
 from . import _colour, _exit, _logs
 from ._lines import Lines
 from ._loop import Stop
 from ._metrics import served
 from ._notices import Notices
 from ._reach import Reach
-from ._source import Source, opened
+from ._source import Watched, opened
 from ._writer import Writer
 
 LOOK_S = 0.2
@@ -36,21 +32,14 @@ PRINTED = frozenset({*MARKET_TYPES, *CHAIN_TYPES, Instrument})
 SIMULATED = "SIMULATED: made-up prices from a simulator in this process"
 
 
-class Plan(Struct, frozen=True, kw_only=True):
+class Plan(Watched, frozen=True, kw_only=True):
     """What `tail` was asked to do; see its options."""
 
-    source: Source
-    trades: bool = False
-    ticker: bool = False
-    book: int | None = None
     count: int | None = None
     duration_s: float | None = None
     idle_s: float | None = None
     as_json: bool = True
     life: bool = False
-    metrics: int | None = None
-    verbose: int = 0
-    quiet: bool = False
 
 
 def json_wanted(as_json: bool, as_text: bool) -> bool:
@@ -103,7 +92,7 @@ class _Tail:
         self._began = self._heard = self._now()
         self._notices = Notices(writer.tell, verbose=plan.verbose, quiet=plan.quiet)
         self._consumer = self._reader()
-        self._reach = Reach(self._subscribe(), plan.source)
+        self._reach = Reach(plan.subscribe(feed), plan.source)
         self._lines = Lines(
             self._consumer.book if self._shows_books else None,
             width=columns,
@@ -123,26 +112,11 @@ class _Tail:
         options: Any = {"books": self._shows_books, "policy": policy, "max_events": BURST}
         return self._feed.consumer(name="tail", **options)
 
-    def _subscribe(self) -> list[Subscription]:
-        book: bool | int = False if self._plan.book is None else self._plan.book or True
-        source = self._plan.source
-        wanted = self._feed.subscribe(*source.names, trades=self._plan.trades, ticker=self._plan.ticker, book=book)
-        return wanted + (self._feed.subscribe(*source.chains, chain=True) if source.chains else [])
-
     async def run(self) -> int:
         """Until there is a reason to end."""
-        pump = asyncio.ensure_future(self._pump())
         try:
-            while self._stop.code is None:
-                await self._stop.wait(pump, timeout_s=LOOK_S)
-                if pump.done():
-                    pump.result()
-                    break
-                self._look()
+            await self._stop.amid(self._pump(), self._look, LOOK_S)
         finally:
-            pump.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await pump
             self._notices.flush()
         return self._stop.code or _exit.OK
 

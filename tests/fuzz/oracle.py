@@ -54,6 +54,8 @@ class Checker:
         if not view.live or (view.epoch, view.seq) != (event.epoch, event.seq):
             return
         key = event.seq if self._by_seq else event.ts_event
+        if not key:
+            return  # the name of its time was spoiled on the way: nobody can say which update it is
         for side, there in (("bid", view.bids), ("ask", view.asks)):
             best = there(1)
             if best and self._known.get((side, best[0][0])) is None:

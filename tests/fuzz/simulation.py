@@ -32,7 +32,7 @@ HEALTHY_S = 30.0
 """A venue that is healthy for so long has every stream live (I9)."""
 UNHEARD_S = 135.0
 """Before the end, nothing is muted any more: it takes up to two minutes to be noticed; and nothing is fatal."""
-SLOW = ("mute", "handshake_4xx")
+SLOW = ("mute", "handshake_4xx", "untrusted")
 TAPED = 10
 """Every so many seeds one is recorded raw, and lived through again (I16)."""
 SUMMED = ("events", "faults", "checked", "trades", "missing", "lived_again")

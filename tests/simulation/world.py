@@ -220,7 +220,7 @@ class World:
         if [p for p, _ in asks] != sorted({p for p, _ in asks}) or any(size <= 0 for _, size in (*bids, *asks)):
             self.wrong.append(f"I4: {name}")
         key = view.seq if name.startswith("binance:") else view.ts_event
-        if difference := checker._difference(view, key):
+        if key and (difference := checker._difference(view, key)):
             self.wrong.append(f"I3: {name} at {key}: {difference}")
         delta = self._deltas.get(name)
         if delta is not None and (delta.epoch, delta.seq) == (view.epoch, view.seq):
