@@ -117,7 +117,8 @@ async def run(rows: list[Row], rate: int, seconds: float, folder: Path | None) -
         await _load(feed, rows, rate, seconds, result)
         watch.cancel()
     if recorder is not None:
-        result.manifests = recorder.sealed
+        assert folder is not None
+        result.manifests = manifests(RealDisk(), folder)
     mine, children = (now - then for now, then in zip(_cpu(), before, strict=True))
     result.cpu, result.cpu_sealing = mine, children
     return result

@@ -101,7 +101,7 @@ class _Record:
         self._journal = 0
         self._weighing: asyncio.Future[int] | None = None
         self._gaps = self._left_out = 0
-        self._passes = self._files = self._bytes = 0
+        self._last = self._files = self._bytes = self._sealed = self._rejected = 0
 
     async def run(self) -> int:
         """Until there is a reason to end, and all is sealed."""
@@ -166,8 +166,12 @@ class _Record:
             self._draw(now)
 
     def _tally(self) -> None:
-        for manifest in self._recorder.sealed[self._passes :]:
-            self._passes += 1
+        for manifest in self._recorder.sealed:
+            if manifest.last <= self._last:
+                continue
+            self._last = manifest.last
+            self._sealed += manifest.events
+            self._rejected += sum(cut.startswith(REJECTED) for cut in manifest.cuts)
             self._files += len(manifest.files)
             self._bytes += sum(file.bytes for file in manifest.files)
             self._sealed_at = self._now()
@@ -210,11 +214,9 @@ class _Record:
         )
         text += f", {self._left_out:,} events left out" if self._left_out else ""
         self._writer.put(f"{text}\n".encode())
-        cuts = [cut for manifest in self._recorder.sealed for cut in manifest.cuts]
-        rejected = sum(cut.startswith(REJECTED) for cut in cuts)
-        if rejected:
-            self._tell(f"{many(rejected, 'event')} did not fit any file: they are in {Path(folder, REJECTED)}")
-        missing = self._recorder.events - sum(manifest.events for manifest in self._recorder.sealed) - rejected
+        if self._rejected:
+            self._tell(f"{many(self._rejected, 'event')} did not fit any file: they are in {Path(folder, REJECTED)}")
+        missing = self._recorder.events - self._sealed - self._rejected
         if missing > 0:
             held = Path(self._plan.folder) / JOURNAL
             raise _exit.Failed(

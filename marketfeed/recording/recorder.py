@@ -84,8 +84,8 @@ class Recorder:
 
     @property
     def sealed(self) -> list[Manifest]:
-        """The passes of sealing that are done."""
-        return self._writer.sealed if self._writer else []
+        """The newest passes of sealing that are done, up to ten, oldest first; `last` tells them apart."""
+        return list(self._writer.sealed.copy()) if self._writer else []
 
     async def __aenter__(self) -> Self:
         if self._loop is not None:

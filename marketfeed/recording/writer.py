@@ -43,16 +43,20 @@ class Limits(NamedTuple):
     sync_s: float
 
 
+REMEMBERED = 10
+"""Passes; the dataset itself knows all of them."""
+
+
 class Writer:
     """Journals what it is given. `give` and `waiting` are for the loop, all else for the thread that runs it.
 
-    `sealed` holds the passes that are done.
+    `sealed` holds the newest passes that are done, oldest first.
     """
 
     def __init__(
         self, journal: Journal, seals: Seals, executor: Executor, clock: Clock, limits: Limits, tell: Tell
     ) -> None:
-        self.sealed: list[Manifest] = []
+        self.sealed: deque[Manifest] = deque(maxlen=REMEMBERED)
         self._journal = journal
         self._seals = seals
         self._executor = executor
