@@ -5,10 +5,11 @@ MESSAGES ?= 200000
 SEEDS ?= 20
 MINUTES ?= 10
 MUTATED ?= 50000
+REPEATS ?= 20
 SECONDS ?= 60
 SOAK ?= 30
 
-.PHONY: help env check test cover soak fuzz chaos conformance bench docs wheel
+.PHONY: help env check test cover soak fuzz faults chaos conformance bench docs wheel
 
 help:
 	@echo "make env      a virtual environment in .venv with everything the other verbs need"
@@ -17,6 +18,7 @@ help:
 	@echo "make cover    the same with branch coverage"
 	@echo "make fuzz     product against oracle, SEED=1 MESSAGES=200000 a venue; SEEDS=20 worlds of faults, MINUTES=10 each"
 	@echo "              MUTATED=50000 broken messages a venue"
+	@echo "make faults   each fault by itself at each venue, REPEATS=20; silence, quiet days, rotations, storms; about 15 minutes"
 	@echo "make chaos    all venues behind proxies that harm, and a search for keys in all output, SEED=1 SECONDS=60"
 	@echo "make soak     long tests that 'make test' leaves out, then SOAK=30 minutes of load with a fault every 20 s"
 	@echo "make conformance   run the tests and write docs/conformance.md"
@@ -45,6 +47,12 @@ fuzz:
 	$(PY) -m tests.fuzz.differential --seed $(SEED) --messages $(MESSAGES)
 	$(PY) -m tests.fuzz.mutation --seed $(SEED) --messages $(MUTATED)
 	$(PY) -m tests.fuzz.simulation --seed $(SEED) --seeds $(SEEDS) --minutes $(MINUTES)
+
+faults:
+	$(PY) -m tests.fuzz.recovery --seed $(SEED) --repeats $(REPEATS)
+	$(PY) -m tests.fuzz.silence --seed $(SEED) --repeats $(REPEATS)
+	$(PY) -m tests.fuzz.rotations --seed $(SEED)
+	$(PY) -m tests.fuzz.storms --seed $(SEED)
 
 soak:
 	$(PY) -m pytest -m soak --timeout 3600
