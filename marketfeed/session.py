@@ -35,6 +35,7 @@ from .liveness import Heard, Liveness, Muted
 from .number import N
 from .outlet import Stream
 from .pace import SECOND
+from .polling import Polling
 from .pulse import LOOK_NS, Pulse
 from .streams import BookStream, Streams, TickerStream, TradeStream
 from .subscriptions import Channel, Subscription
@@ -45,8 +46,6 @@ from .venues._spec import Context, LinkPlan, Polls, Request, RestBooks, Venue
 SAMPLE = 200
 MAX_RESYNCS = 3
 """New snapshots of one book asked for on one connection within a minute; more make a new connection."""
-MISSED_POLLS, MARGIN_S = 3, 15.0
-"""A chain on a polling link that is not heard for so many polls and seconds more is stale, where another is heard."""
 
 
 class Session(Generic[N]):
@@ -86,7 +85,6 @@ class Session(Generic[N]):
         self._decoder = venue.decoder(Context(port=self, exact=exact, instruments=self._natives))
         self._frame = self._decoder.frame
         self._rest_books = cast(RestBooks, self._decoder)
-        self._talk = cast(Polls, self._decoder)
         self._desk = Desk(
             self._decoder,
             venue.pace,
@@ -100,7 +98,14 @@ class Session(Generic[N]):
         self._answers = 0
         tokens = count(1)
         self._fetches = Fetches(self._book_request, self.commands.append, tokens)
-        self._polls = Fetches(self._poll_request, self.commands.append, tokens)
+        self._polling = Polling(
+            cast(Polls, self._decoder),
+            self.chains,
+            venue.pace.poll_s,
+            self.commands.append,
+            tokens,
+            only=not plan.url,
+        )
         self._care: Care[N] = Care(
             venue,
             self._decoder,
@@ -117,14 +122,6 @@ class Session(Generic[N]):
         """Why the connection is probed."""
         self._sure = False
         """Whether it is given up where the probe says nothing."""
-        self._poll_failure = ""
-        self._failures: dict[str, str] = {}
-        """Why each polled stream was not heard of late, the newest last."""
-        self._status = ""
-        self._lively = 0
-        """Answers on a polling link after which a chain was heard."""
-        self._polled: dict[str, int] = {}
-        """When each chain on a polling link was last heard (mono_ns)."""
         self._attempt = 1
         # a rhythm that we make ourselves says nothing of the source, and nor does a pong
         self._pace = venue.pace if plan.url else structs.replace(venue.pace, heartbeat=True)
@@ -175,7 +172,7 @@ class Session(Generic[N]):
 
     def on_reply(self, token: int, status: int, body: bytes, recv_ns: int, mono_ns: int) -> None:
         """Answer to `Fetch(token)`; one that nobody waits for any more is ignored (I8)."""
-        polled = self._polls.answered(token)
+        polled = self._polling.answered(token)
         if polled is not None:
             self._on_poll(polled, status, body, recv_ns, mono_ns)
             return
@@ -202,14 +199,12 @@ class Session(Generic[N]):
         """The fetch failed before an answer came; it is asked again after a growing delay (P20)."""
         if self._care.on_failure(token, mono_ns):
             return
-        for fetches in (self._polls, self._fetches):
-            native = fetches.answered(token)
-            if native is not None:
-                fetches.ask(native, mono_ns)
-                self.deadline = 0
-                if fetches is self._polls:
-                    self._poll_failure = escaped(reason, SAMPLE)
-                    self._failed(native, self._poll_failure)
+        if (native := self._polling.answered(token)) is not None:
+            self._polling.failed(native, escaped(reason, SAMPLE), mono_ns)
+            self.deadline = 0
+        elif (native := self._fetches.answered(token)) is not None:
+            self._fetches.ask(native, mono_ns)
+            self.deadline = 0
 
     def on_pong(self) -> None:
         """A pong, or the venue's own ping: the connection lives."""
@@ -226,9 +221,9 @@ class Session(Generic[N]):
             self._looked_at = mono_ns
             self._look_for_muted(mono_ns)  # before the desk, which asks again in this very tick
         soon = self._desk.tick(mono_ns, recv_ns)
-        later = [self._fetches.tick(mono_ns), self._polls.tick(mono_ns), self._care.tick(mono_ns, recv_ns)]
+        later = [self._fetches.tick(mono_ns), self._polling.tick(mono_ns), self._care.tick(mono_ns, recv_ns)]
         if not self._plan.url:
-            self._look_stale()
+            self._polling.look(mono_ns, recv_ns)
         for sync in list(self.books.values()):
             sync.on_tick(mono_ns, recv_ns)
         self._streams.look(mono_ns, recv_ns)
@@ -245,16 +240,15 @@ class Session(Generic[N]):
             entries.append(entry)
             self._open_sink(entry)
         self._desk.add(entries)
-        if self.venue.pace.poll_s:
-            for entry in entries:
-                self._polls.ask(entry.native, mono_ns)
+        for entry in entries:
+            self._polling.ask(entry.native, mono_ns)
         leaving = [(s.channel, self._instruments[s.symbol].native) for s in drop]
         for subscription in drop:
             self._streams.leave(subscription, self, self._recv_ns)
         for channel, native in leaving:
             self._sinks(channel).pop(native, None)
             if channel == "chain":
-                self._polled.pop(native, None)
+                self._polling.drop(native)
             elif channel == "trades":
                 self._care.forget(native)
         self._desk.drop(leaving, mono_ns)
@@ -325,7 +319,7 @@ class Session(Generic[N]):
 
     def poll(self, native: str) -> None:
         """See `Port`."""
-        self._polls.hurry(native)
+        self._polling.hurry(native)
         self.deadline = 0
 
     def unsettled(self, channel: Channel, native: str) -> None:
@@ -354,7 +348,7 @@ class Session(Generic[N]):
     def status(self, status: str, detail: str = "") -> None:
         """See `Port`."""
         status, detail = escaped(status, 40), escaped(detail, SAMPLE)
-        self._status = "" if status == "online" else ": ".join(filter(None, (status, detail)))
+        self._polling.status = "" if status == "online" else ": ".join(filter(None, (status, detail)))
         self._tell(VenueStatus, status=status, detail=detail)
 
     def restart(self, reason: str) -> None:
@@ -420,8 +414,7 @@ class Session(Generic[N]):
             self._resyncs.pop(entry.native, None)
             self._fetches.forget(entry.native)
         elif entry.subscription.channel == "chain":
-            self._polls.forget(entry.native)
-            self._failures.pop(entry.native, None)
+            self._polling.forget(entry.native)
 
     def _soon(self) -> None:
         self.deadline = 0
@@ -437,9 +430,6 @@ class Session(Generic[N]):
     def _book_request(self, native: str) -> Request:
         return self._rest_books.book_request(native)
 
-    def _poll_request(self, native: str) -> Request:
-        return self._talk.poll(native)
-
     def _on_poll(self, native: str, status: int, body: bytes, recv_ns: int, mono_ns: int) -> None:
         """An answer of a polled source: a message as a frame is one."""
         self._recv_ns = recv_ns
@@ -450,60 +440,15 @@ class Session(Generic[N]):
         self.deadline = 0
         if status != 200:
             self.counts.control += 1
-            self._poll_failed(native, f"HTTP {status}: {escaped(body, 80)}" if body else f"HTTP {status}")
-        else:
-            chain = self.chains.get(native)
-            before = chain.heard() if chain else 0
-            try:
-                again = self._talk.polled(native, body, recv_ns)
-            except (ValueError, LookupError, RecursionError, ArithmeticError) as exc:
-                self._malformed(body, exc)
-                self._failed(native, _words(exc))
-                self._polls.ask(native, mono_ns)
-                return
-            self._poll_failure = ""
-            if chain and chain.heard() > before:
-                self._chain_heard(native, chain)
-            elif self._plan.url:
-                self._failures.pop(native, None)
-            elif not again:
-                self._failed(native, self._status or "its answers tell nothing")
-            self._polls.served(native)
-            if again:
-                self._polls.ask(native, mono_ns)
-            elif self.venue.pace.poll_s:
-                self._polls.ask_at(native, mono_ns + int(self.venue.pace.poll_s * SECOND))
+            why = f"HTTP {status}: {escaped(body, 80)}" if body else f"HTTP {status}"
+            if self._polling.failed(native, why, mono_ns):
+                self._tell(VenueStatus, status="error", detail=escaped(why, SAMPLE))
             return
-        self._polls.ask(native, mono_ns)
-
-    def _poll_failed(self, native: str, reason: str) -> None:
-        self._failed(native, reason)
-        if reason != self._poll_failure:
-            self._poll_failure = reason
-            self._tell(VenueStatus, status="error", detail=escaped(reason, SAMPLE))
-
-    def _failed(self, native: str, reason: str) -> None:
-        self._failures.pop(native, None)
-        self._failures[native] = reason
-
-    def _chain_heard(self, native: str, chain: ChainStream) -> None:
-        self._lively += 1
-        self._failures.pop(native, None)
-        chain.flows(self._recv_ns)
-        self._polled[native] = self._mono_ns
-
-    def _look_stale(self) -> None:
-        """Tell the chains that are heard no more on a polling link that lives; of the first data the desk takes care.
-
-        A link on which none is heard dies, and says so itself.
-        """
-        patience = int((MISSED_POLLS * self.venue.pace.poll_s + MARGIN_S) * SECOND)
-        lively_at = max(self._polled.values(), default=0)
-        for native, heard_at in self._polled.items():
-            if lively_at > heard_at and self._mono_ns - heard_at >= patience:
-                reason = f"not heard for {patience / SECOND:g} s"
-                why = self._failures.get(native)
-                self.chains[native].doubt(f"{reason}: {why}" if why else reason, self._recv_ns)
+        try:
+            self._polling.take(native, body, recv_ns, mono_ns)
+        except (ValueError, LookupError, RecursionError, ArithmeticError) as exc:
+            self._malformed(body, exc)
+            self._polling.unread(native, _words(exc), mono_ns)
 
     def _look_for_muted(self, mono_ns: int) -> None:
         """Tell and mend the streams that fell silent while the connection lives."""
@@ -560,7 +505,7 @@ class Session(Generic[N]):
                 self._close(f"{len(recent) + 1} resyncs of {escaped(native, 40)} within a minute")
 
     def _look_alive(self, mono_ns: int, age_ns: int) -> None:
-        verdict, why = self._pulse.look(self._heard() if self._plan.url else self._lively, mono_ns, age_ns)
+        verdict, why = self._pulse.look(self._heard() if self._plan.url else self._polling.lively, mono_ns, age_ns)
         if verdict in ("quiet", "unsure") and not self._probing:
             self._why, self._sure = why, verdict == "quiet"
             # of books, else of trades, the liveliest is asked about: one that is always quiet would speak for all
@@ -570,7 +515,7 @@ class Session(Generic[N]):
                 for entry in sorted(entries, key=lambda e: (e.key[0] == "book", e.stream.heard()), reverse=True)
             )
         if verdict == "dead" or (verdict == "quiet" and not self._probing):
-            failure = next(reversed(self._failures.values()), "")
+            failure = self._polling.why
             self._close(f"{why}: {failure}" if failure else why, dead=bool(self._plan.url))
         elif verdict == "unsure" and not self._probing:
             self._pulse.believe(mono_ns)

@@ -21,7 +21,7 @@ FLOORS: list[set[str]] = [
     {
         *("book", "trusted_book", "sync", "outlet", "streams", "chain", "chain_check", "chain_fees", "mining"),
         *("pace", "histogram", "tally", "commands", "desk", "fetches", "pulse", "liveness", "memory", "audit"),
-        *("backfill", "hole", "probe", "care", "session", "taped", "lanes", "cold_start"),
+        *("backfill", "hole", "probe", "polling", "care", "session", "taped", "lanes", "cold_start"),
     },
     {"clock", "transport", "transports", "rest", "hashblocks", "watch", "log_limit", "forked", "meter", "driver"},
     {
