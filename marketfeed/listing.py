@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from .driver import BANNED, SLOW_RETRY_NS, Edge
+from .edge import BANNED, SLOW_RETRY_NS, Edge
 from .errors import TransportError
 from .events import Instrument
 from .pace import SECOND

@@ -11,7 +11,8 @@ from typing import Any
 from msgspec import Struct, structs
 
 from .counts import Counts
-from .driver import Driver, Edge
+from .driver import Driver
+from .edge import Edge
 from .events import Disconnected, Instrument
 from .lanes import LanedStreams
 from .session import Session

@@ -11,7 +11,7 @@ from msgspec import structs
 from .budgets import budget_of
 from .clock import Clock
 from .counts import Counts
-from .driver import Edge
+from .edge import Edge
 from .errors import ConfigError, TransportError, UnknownSymbol
 from .events import Disconnected, Head, Instrument, Refused
 from .hashblocks import check_zmq, hashblocks

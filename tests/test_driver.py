@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from marketfeed.driver import SLOW_RETRY_NS, Driver, Edge
+from marketfeed.driver import Driver
+from marketfeed.edge import SLOW_RETRY_NS, Edge
 from marketfeed.errors import TransportError
 from marketfeed.events import BookDelta, BookSnapshot, Connected, Disconnected, Gap, Head, Trade
 from marketfeed.outlet import Outlet
