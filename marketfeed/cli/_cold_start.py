@@ -42,15 +42,9 @@ def lines(plans: Sequence[ColdStart]) -> list[str]:
     rows = [
         [
             one.venue,
-            str(one.streams),
-            str(one.books),
-            str(one.connections),
-            str(one.frames),
-            str(one.calls),
-            str(one.weight),
-            str(one.peak),
-            f"{one.allowed[0]} in {one.allowed[1]:g} s",
-            f"{one.seconds:.0f} s",
+            *(f"{n:,}" for n in (one.streams, one.books, one.connections, one.frames, one.calls, one.weight, one.peak)),
+            f"{one.allowed[0]:,} in {one.allowed[1]:,g} s",
+            f"{one.seconds:,.0f} s",
         ]
         for one in plans
     ]

@@ -79,7 +79,7 @@ def _lines(report: Report, *, quiet: bool) -> Iterator[str]:
             if finding.severity == severity:
                 yield from _finding(finding, colour if colours else "")
     if not quiet:
-        yield from _coverage(report.coverage)
+        yield from _coverage(report.coverage, after=shown)
         summary = _summary(report)
         colour = "red" if report.errors else "green"
         yield _colour.paint(summary, colour) if colours else summary
@@ -104,10 +104,11 @@ def _finding(finding: Finding, colour: str) -> Iterator[str]:
         yield f"       {'':<9}  ... and {finding.more:,} more of these there"
 
 
-def _coverage(coverage: list[Coverage]) -> Iterator[str]:
+def _coverage(coverage: list[Coverage], *, after: list[Finding]) -> Iterator[str]:
+    if after:
+        yield ""
     if not coverage:
         return
-    yield ""
     rows = [(one.stream, f"{one.events:,}", _percent(one.covered), _worst(one)) for one in coverage]
     yield from table(("stream", "events", "covered", "hours that are not whole"), rows, right=(1, 2))
     yield ""

@@ -16,7 +16,7 @@ def test_a_plan_is_a_table_with_units_and_nothing_is_begun(tmp_path: Path) -> No
         ["kraken", "1", "1", "1", "1", "2", "2"],
         ["mempool", "1", "0", "1", "2", "0", "0"],
     ]
-    assert rows[0].endswith("90  5000 in 60 s         0 s")
+    assert rows[0].endswith("90  5,000 in 60 s         0 s")
     folder = tmp_path / "data"
     assert call("record", "BTC-USD", "--to", str(folder), "--plan").exit_code == 0
     assert not folder.exists()
