@@ -248,9 +248,6 @@ class Dataset:
             found = sorted(found + times)
         return found
 
-    def _book_events(self, venue: str, symbol: str, start: int | None, end: Time | None) -> Iterator[Head]:
-        return books.book_events(self, venue, symbol, start, end)
-
     def _chosen(
         self, channel: str, venue: str | None, symbol: str | None, start: Time | None, end: Time | None
     ) -> tuple[list[File], Any]:
