@@ -146,6 +146,8 @@ METRICS = (
     Metric("book_truth_ratio", "gauge", "Share of a book's audits that found it equal", ("venue", "symbol"),
            _books(lambda b: b.score)),
     Metric("links", "gauge", "Connections", (*VENUE, "state"), _links),
+    Metric("faults_spared", "counter", "Faults of one connection of a stream that another made good", (),
+           lambda stats: [((), stats.spared)]),
     Metric("latency_seconds", "histogram", "How long a stage takes; the first has the clocks' distance in it",
            (*VENUE, "stage"), _stages),
     Metric("clock_offset_seconds", "gauge", "How far this clock is ahead of the venue's", VENUE,
