@@ -99,12 +99,12 @@ class Pulse:
             return "dead", f"no pong in {pace.pong_wait_s:g} s"
         if self._pinged_at:
             return "fine", ""
-        if idle >= self._ping_idle_s() * SECOND:
-            self._pinged_at = mono_ns
-            return "ping", ""
         if mono_ns - max(self._frame_at, self._believed_at) >= self._silence_s() * SECOND:
             why = f"no data for {(mono_ns - self._frame_at) / SECOND:.1f} s, and pings answered"
             return "quiet" if self._known else "unsure", why
+        if idle >= self._ping_idle_s() * SECOND:
+            self._pinged_at = mono_ns
+            return "ping", ""
         return "fine", ""
 
     def _learn(self, frames: int, mono_ns: int) -> None:

@@ -154,10 +154,10 @@ class ChaosProxy:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._pipes.discard(pipe)
+            venue.transport.abort()  # before anything that a second cancellation would end
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            venue.transport.abort()
 
     async def _up(self, pipe: _Pipe, reader: asyncio.StreamReader) -> None:
         while data := await reader.read(CHUNK):

@@ -10,9 +10,9 @@ SECOND = 1_000_000_000
 PACE = Pace(frames_per_s=5, subscriptions_per_link=10, connects=(1, 1), rest=(1, 1), silence_s=60, ping_idle_s=10)
 
 
-def looks(*, answers: bool) -> list[tuple[int, str]]:
+def looks(*, answers: bool, **pace: float) -> list[tuple[int, str]]:
     """What is found in half a minute of silence after a lively one, and when."""
-    pulse, found = Pulse(PACE, 0), []
+    pulse, found = Pulse(structs.replace(PACE, **pace), 0), []
     for now in range(1, 61):
         verdict, _ = pulse.look(5 * min(now, 30), now * SECOND)
         pulse.pongs += answers and verdict == "ping"
@@ -33,7 +33,11 @@ def test_T03_a_quiet_link_without_an_answer_is_dead_within_fifteen_seconds() -> 
 
 
 def test_T04_answered_pings_beside_stopped_data_are_doubted() -> None:
-    assert looks(answers=True)[:3] == [(4, "ping"), (7, "quiet"), (8, "ping")]
+    assert looks(answers=True)[:3] == [(4, "ping"), (7, "quiet"), (8, "quiet")]
+
+
+def test_T04_pings_that_are_sent_at_each_look_do_not_hide_stopped_data() -> None:
+    assert (7, "quiet") in looks(answers=True, ping_idle_s=1)
 
 
 def test_T05_what_was_found_quiet_is_doubted_half_as_often_each_time_and_then_no_more_than_any_quiet_link() -> None:

@@ -68,6 +68,7 @@ class Auditor:
             self._open[name] = (event.epoch, event.seq)
         elif isinstance(event, mf.BookVoid):
             assert event.epoch == self._open.pop(name)[0]
+            self._gone.get(event.venue, set()).discard(name)
         elif isinstance(event, mf.Disconnected):
             ours = event.reason.startswith(("closed by us", "replaced by")) or event.link == "rest" or self._links > 1
             self._gone[event.venue] = {n for n in self._open if n.startswith(f"{event.venue}:") and not ours}

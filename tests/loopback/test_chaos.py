@@ -4,7 +4,7 @@ Every event is audited and every live book held to the oracle. `make chaos` mixe
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from random import Random
 from typing import Any, NamedTuple
 
@@ -12,9 +12,10 @@ import pytest
 from msgspec import structs
 
 import marketfeed as mf
-from marketfeed import catalogue, rest, sim
+from marketfeed import catalogue, driver, rest, sim
 
 from ..chaos_proxy import ChaosProxy
+from ..simulation.connect_proxy import ConnectProxy
 from .rig import SYMBOLS, VENUES, Bench, plain
 
 PACE = {"silence_s": 1.0, "ping_idle_s": 0.3, "pong_wait_s": 0.3, "ack_s": 0.5, "first_data_s": 0.6}
@@ -22,15 +23,18 @@ REFUSAL = b"HTTP/1.1 %b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 @asynccontextmanager
-async def through_proxy(venue: str) -> AsyncIterator[tuple[Bench, ChaosProxy]]:
-    """A bench whose venue is behind a proxy."""
+async def through_proxy(
+    venue: str, *, redundancy: int = 1, company: ConnectProxy | None = None
+) -> AsyncIterator[tuple[Bench, ChaosProxy]]:
+    """A bench whose venue is behind a proxy that harms, and where there is one, a company's."""
     async with sim.Simulator([venue], seed=7, rate=None, symbols=SYMBOLS[venue]) as plant:
         at = plant.endpoints[venue]
         port = int(at.rest.rpartition(":")[2])
-        async with ChaosProxy(port, Random(7)) as proxy:
+        async with ChaosProxy(port, Random(7)) as proxy, company or nullcontext():
             ws, http = (url.replace(f":{port}", f":{proxy.port}") for url in (at.ws, at.rest))
             paced = structs.replace(catalogue.venue(venue).pace, **PACE)
-            settings = mf.VenueSettings(ws=ws, rest=http, pace=paced, max_resyncs=100)
+            by = company and company.url
+            settings = mf.VenueSettings(ws=ws, rest=http, pace=paced, max_resyncs=100, proxy=by, redundancy=redundancy)
             async with mf.Feed({venue: settings}, dice=lambda: 0.02) as feed:
                 bench = Bench(venue, plant, feed)
                 bench.subscribe()
@@ -46,10 +50,17 @@ Strike = Callable[[Bench, ChaosProxy], Awaitable[None]]
 
 
 class Fault(NamedTuple):
-    """What is done, and whether the connection is lost by it."""
+    """What is done, and whether the connection is lost by it, or left in time, so that nothing is missing.
+
+    `company` is a proxy between, and `told` what is told where nothing is lost.
+    """
 
     strike: Strike
     lost: bool = True
+    planned: bool = False
+    redundancy: int = 1
+    company: ConnectProxy | None = None
+    told: type[mf.Gap] | None = None
 
 
 async def reset(b: Bench, proxy: ChaosProxy) -> None:
@@ -110,6 +121,16 @@ def injected(kind: str, where: str = "") -> Strike:
     return strike
 
 
+COMPANY = ConnectProxy()
+
+
+async def refused_by_the_company(b: Bench, proxy: ChaosProxy) -> None:
+    COMPANY.refuses = 407
+    COMPANY.cut()
+    await b.until(lambda: len(b.audit.of(mf.Disconnected)) > 1)
+    COMPANY.refuses = 0
+
+
 async def corrupt(b: Bench, proxy: ChaosProxy) -> None:
     """Bytes until one harms: of what is not read, nothing is missed."""
     for _ in range(50):
@@ -127,12 +148,18 @@ FAULTS = {
     "T02_limit": Fault(limit),
     "T02_timeout": Fault(timeout),
     "T03_half_open": Fault(half_open),
+    "T04_stall": Fault(injected("stall")),
+    "T04_mute": Fault(injected("mute", "book"), lost=False, told=mf.Gap),
     "T06_drip": Fault(drip),
     "T07_slices": Fault(slices, lost=False),
     "T07_latency": Fault(latency, lost=False),
+    "T08_uneven": Fault(latency, lost=False, redundancy=2),
     "T10_down": Fault(down),
+    "T12_proxy": Fault(refused_by_the_company, company=COMPANY),
     "T13_503": Fault(answered(b"503 Service Unavailable")),
     "T14_429": Fault(answered(b"429 Too Many Requests\r\nRetry-After: 1", 1)),
+    "T15_404": Fault(answered(b"404 Not Found", 1)),
+    "T16_shutdown": Fault(injected("shutdown"), planned=True),
     "T17_1012": Fault(injected("close", "1012")),
     "T17_4000": Fault(injected("close", "4000")),
     "T18_oversize": Fault(injected("frame", "oversize")),
@@ -161,15 +188,23 @@ def test_T01_T21_a_fault_of_the_way_is_told_and_recovered(
 ) -> None:
     fault = FAULTS[name]
     monkeypatch.setattr(rest, "IDLE_S", 0.5)  # less than the silence, as in earnest
+    monkeypatch.setattr(driver, "SLOW_RETRY_NS", 500_000_000)
 
     @plain
     async def run() -> None:
-        async with through_proxy(venue) as (b, proxy):
+        async with through_proxy(venue, redundancy=fault.redundancy, company=fault.company) as (b, proxy):
             await b.recovered()
             assert not b.audit.of(mf.Gap, mf.BookVoid, mf.Malformed, mf.Disconnected)
             await fault.strike(b, proxy)
+            if fault.planned and venue == "binance":  # the others give no notice
+                await b.until(lambda: len(b.audit.of(mf.Connected)) > 1, 15.0)
+                await b.recovered()
+                assert not b.audit.of(mf.Gap, mf.BookVoid)
+                return
+            if fault.told:
+                await b.until(lambda: fault.told and b.audit.of(fault.told), 30.0)
             if fault.lost:
-                await b.until(lambda: len(b.audit.of(mf.Connected)) > 1)
+                await b.until(lambda: len(b.audit.of(mf.Connected)) > 1, 15.0)
                 assert {s.partition(":")[2] for s in b.audit.gaps()} == {"trades", "ticker", "book"}
             await b.recovered()
             if not fault.lost:

@@ -1,7 +1,11 @@
-"""A proxy as companies have them: it opens tunnels with CONNECT, unless it refuses, and cuts those that are idle."""
+"""A proxy as companies have them: it opens tunnels with CONNECT, unless it refuses, and cuts those that are idle.
+
+What is asked for in clear text it asks for itself.
+"""
 
 import asyncio
 from typing import Self
+from urllib.parse import urlsplit
 
 
 class ConnectProxy:
@@ -42,15 +46,20 @@ class ConnectProxy:
         self._tasks.add(task)
         self._open.add(writer)
         try:
-            asked = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
+            head = await reader.readuntil(b"\r\n\r\n")
+            method, asked = head.split()[:2]
             if self.refuses:
                 writer.write(b"HTTP/1.1 %d Refused\r\nContent-Length: 0\r\n\r\n" % self.refuses)
                 return
-            host, _, port = asked.rpartition(":")
-            there, back = await asyncio.open_connection(host, int(port))
+            tunnel = method == b"CONNECT"
+            place = urlsplit(f"//{asked.decode()}" if tunnel else asked.decode())
+            there, back = await asyncio.open_connection(place.hostname, place.port)
             self._open.add(back)
-            self.tunnels += 1
-            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            if tunnel:
+                self.tunnels += 1
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            else:
+                back.write(head)
             try:
                 await self._relay((reader, back), (there, writer))
             finally:
