@@ -70,6 +70,8 @@ async def simulate(seed: int, minutes: float, venues: list[str], network: Networ
                     healing.append((passed + dice.uniform(*HOLDS_S), f"{name} at {venue}", heal))
             for _, _, heal in healing:
                 heal()
+            for venue in venues:
+                world.plant.turn_away(venue, 503, 0)
             history.append(f"{loop.time() - began:.2f} all healed")
             healed_s = await world.until_live(HEALTHY_S + network_s(world))
             await alone(world, venues)

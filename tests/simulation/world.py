@@ -85,7 +85,7 @@ class World:
         self.wrong: list[str] = []
         self.struck: Counter[str] = Counter()
         self.hit: set[str] = set()
-        """Markets whose book was void and venues that were left, since whoever asks made it empty."""
+        """Markets whose book was void, venues that were left or not understood, since whoever asks made it empty."""
         self.events = self.lived_again = 0
         self._deltas: dict[str, mf.BookDelta[float]] = {}
         self._taped = taped
@@ -182,7 +182,7 @@ class World:
                 self.checkers[f"{event.venue}:{event.symbol}"].take(event)
                 if isinstance(event, mf.BookDelta):
                     self._deltas[f"{event.venue}:{event.symbol}"] = event
-            elif isinstance(event, mf.BookVoid | mf.Disconnected):
+            elif isinstance(event, mf.BookVoid | mf.Disconnected | mf.Malformed):
                 self.hit.add(f"{event.venue}:{event.symbol}")
         except (AssertionError, KeyError) as exc:
             self.wrong.append(f"{exc!r} at {event!r}"[:2_000])
