@@ -136,7 +136,7 @@ async def _run(places: dict[str, list[str]], minutes: float, folder: Path) -> di
         settings[name] = mf.VenueSettings(ws=ws, rest=rest, pace=pace, max_resyncs=100)
     points: list[tuple[float, float]] = []
     lost: list[mf.Disconnected] = []
-    began = time.monotonic()
+    began, told = time.monotonic(), 0
     async with mf.Feed(settings) as feed, Recorder(feed, folder / "data", simulated=True, rotate_s=60):
         feed.on(mf.Disconnected, lost.append)
         for name in VENUES:
@@ -146,6 +146,9 @@ async def _run(places: dict[str, list[str]], minutes: float, folder: Path) -> di
         while (passed := time.monotonic() - began) < 60 * minutes:
             await asyncio.sleep(2.0)
             points.append((passed, resident_mb()))
+            if passed >= 60 * (told + 1):
+                told += 1
+                print(f"{told} of {minutes:g} min: {points[-1][1]:.1f} MiB", file=sys.stderr, flush=True)
         total = Counts()
         for counts in feed.counts().values():
             total.add(counts)
