@@ -4,16 +4,18 @@ A storm: many links drop at one moment, at a venue that is well, or out for a wh
 link is what a `Driver` is to the budget (a turn, an attempt, back-off), without sockets. The judge counts for itself.
 """
 
+import argparse
 import heapq
 import random
 from collections.abc import Iterator
 from itertools import count
 
-import click
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from marketfeed.pace import SECOND, Backoff, Budget
 from marketfeed.venues._spec import Pace
+
+from . import figures
 
 PACES = [
     ((250, 300.0), (5000, 60.0)),
@@ -179,18 +181,19 @@ def storms(first: int, many: int) -> tuple[Verdict, list[int]]:
     return total, bad
 
 
-@click.command(help=__doc__)
-@click.option("--storms", "many", default=10_000, show_default=True, help="How many.")
-@click.option("--seed", default=1, show_default=True, help="Of the first one.")
-def main(many: int, seed: int) -> None:
-    """Print what came of it, and how to see a bad one again."""
-    total, bad = storms(seed, many)
-    click.echo(f"{total.storms:,} storms of {total.links:,} links: {total.attempts:,} attempts, {total.calls:,} calls")
-    click.echo(f"{total.bans:,} times sent away: {total.early} attempts or calls before the time given")
-    click.echo(f"{total.over} beyond the quota, in any window")
-    click.echo(f"{total.late} storms over N / quota + 2 s; the worst {total.worst_s:.2f} s over N / quota")
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.storms", description=__doc__.splitlines()[0])
+    parser.add_argument("--storms", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1, help="of the first one")
+    figures.argument(parser)
+    args = parser.parse_args()
+    total, bad = storms(args.seed, args.storms)
+    figures.tell("storms", args.figures, [{**structs.asdict(total), "worst_s": round(total.worst_s, 2)}])
+    print("early: attempts or calls before the time given; over: beyond the quota, in any window")
+    print("late: storms over N / quota + 2 s; worst_s: the longest over N / quota")
     for one in bad[:5]:
-        click.echo(f"again: python -m tests.fuzz.storms --storms 1 --seed {one}")
+        print(f"again: python -m tests.fuzz.storms --storms 1 --seed {one}")
     if bad:
         raise SystemExit(1)
 
