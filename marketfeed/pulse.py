@@ -19,6 +19,8 @@ MIN_SILENCE_S, MAX_SILENCE_S = 7.0, 120.0
 """By the least a question over REST, which may be ahead of the stream for two seconds, is decided within ten."""
 LIVELY_PING_S = 4.0
 """Silence after which a lively link is pinged: with five seconds for the pong it is dead within ten."""
+DOUBLINGS = 5
+"""Of the silence that is believed: more would be over the most anyway."""
 WEIGHT = 0.2
 """Of the newest distance in the mean."""
 
@@ -60,7 +62,7 @@ class Pulse:
 
     def believe(self, mono_ns: int) -> None:
         """It is known otherwise that there was nothing to send; each time without data it is doubted later."""
-        self._believed += 1
+        self._believed = min(self._believed + 1, DOUBLINGS)
         self._believed_at = mono_ns
 
     @property

@@ -52,6 +52,15 @@ def test_T05_what_was_found_quiet_is_doubted_half_as_often_each_time_and_then_no
     assert doubts == [7, 14, 28, 56, 112, 120]
 
 
+def test_T05_days_of_silence_that_is_believed_are_no_number_too_large() -> None:
+    pulse = Pulse(PACE, 0)
+    for now in range(1, 31):
+        pulse.look(5 * now, now * SECOND)
+    for _ in range(5_000):
+        pulse.believe(30 * SECOND)
+    assert pulse.look(150, 151 * SECOND)[0] == "quiet"
+
+
 @pytest.mark.parametrize("every_s", [400, 7])
 def test_T04_a_link_that_is_slow_or_young_is_not_sure_to_be_alive_after_two_minutes(every_s: int) -> None:
     pulse, found = Pulse(PACE, 0), []
