@@ -137,18 +137,19 @@ async def _run(places: dict[str, list[str]], minutes: float, folder: Path) -> di
         settings[name] = mf.VenueSettings(ws=ws, rest=rest, pace=pace, max_resyncs=100)
     points: list[tuple[float, float]] = []
     lost: list[mf.Disconnected] = []
-    began = time.monotonic()
+    began, step_s = time.monotonic(), min(60.0, 6.0 * minutes)
     async with mf.Feed(settings) as feed, Recorder(feed, folder / "data", simulated=True, rotate_s=60):
         feed.on(mf.Disconnected, lost.append)
         for name in VENUES:
             for symbol in SYMBOLS[name]:
                 feed.subscribe(f"{name}:{symbol}", trades=True, ticker=True, book=True)
         await feed.live(timeout=30)
-        for minute in range(1, round(minutes) + 1):
-            await asyncio.sleep(began + 60 * minute - time.monotonic())
+        for number in range(1, round(60 * minutes / step_s) + 1):
+            await asyncio.sleep(began + step_s * number - time.monotonic())
             gc.collect()
-            points.append((60.0 * minute, resident_mb()))
-            print(f"{minute} of {minutes:g} min: {points[-1][1]:.1f} MiB", file=sys.stderr, flush=True)
+            points.append((step_s * number, resident_mb()))
+            passed = step_s * number / 60
+            print(f"{passed:.1f} of {minutes:g} min: {points[-1][1]:.1f} MiB", file=sys.stderr, flush=True)
         total = Counts()
         for counts in feed.counts().values():
             total.add(counts)
