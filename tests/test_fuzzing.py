@@ -1,6 +1,8 @@
 """Short slices of the fuzzers of `make fuzz`, and what they and `make chaos` would notice."""
 
-from collections.abc import Iterator
+import gzip
+import zlib
+from collections.abc import Callable, Iterator
 from random import Random
 
 import pytest
@@ -12,6 +14,7 @@ from .fuzz import chaos, differential, mutation
 from .fuzz.mutation import Found, judge
 from .fuzz.mutator import Mutator
 from .fuzz.oracle import SYMBOLS
+from .fuzz.wire import START, Wire
 
 FRAME = b'{"channel":"book","data":[{"symbol":"BTC/USD","bids":[{"price":1.5,"qty":0.25}],"checksum":7}]}'
 
@@ -30,6 +33,20 @@ def test_P01_P02_P04_P07_P08_P09_P10_P33_mutated_messages_are_counted_and_do_no_
 @pytest.mark.parametrize("venue", mutation.VENUES)
 def test_P01_P10_50000_mutated_messages_cost_their_bounds(venue: str) -> None:
     assert mutation.fuzz(venue, seed=5, messages=50_000)["messages"] >= 50_000
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, lambda raw: zlib.compress(bytes(50_000_000))])
+@pytest.mark.parametrize("venue", sorted(SYMBOLS))
+def test_P34_a_compressed_payload_is_malformed_and_not_unpacked(venue: str, pack: Callable[[bytes], bytes]) -> None:
+    told: list[Head] = []
+    wire = Wire(venue, SYMBOLS[venue], seed="7", take=told.append)
+    for _ in range(40):
+        wire.step()
+    told.clear()
+    assert wire.session is not None
+    for raw in (packed := pack(FRAME), packed[:-5], packed[5:]):
+        wire.session.on_frame(raw, START)
+    assert [type(event) for event in told if isinstance(event, mf.Malformed)] == [mf.Malformed] * 3
 
 
 @pytest.mark.parametrize("venue", sorted(SYMBOLS))

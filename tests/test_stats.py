@@ -163,7 +163,7 @@ async def test_latency_is_measured_by_stage(t: Toy) -> None:
 
 
 @fed
-async def test_the_offset_of_clocks_is_published_with_its_uncertainty_and_corrects_nothing(t: Toy) -> None:
+async def test_P31_the_offset_of_clocks_is_published_with_its_uncertainty_and_corrects_nothing(t: Toy) -> None:
     t.transport.takes_s = 0.08
     await standing(t, trades=True)
     await asyncio.sleep(0.1)

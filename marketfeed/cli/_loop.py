@@ -20,12 +20,18 @@ class Stop:
         for name, code in ((signal.SIGINT, _exit.INTERRUPTED), (signal.SIGTERM, _exit.TERMINATED)):
             # not on Windows, nor outside of the main thread: there KeyboardInterrupt does it
             with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
-                self._loop.add_signal_handler(name, self.set, code)
+                self._loop.add_signal_handler(name, self._asked, code)
 
     def set(self, code: int) -> None:
         """End with this code, unless an end is set already."""
         if not self._code.done():
             self._code.set_result(code)
+
+    def _asked(self, code: int) -> None:
+        """By a signal; by a second one, whatever is under way ends now (C10)."""
+        if self.signalled and _exit.Process.ours:
+            _exit.leave(code)
+        self.set(code)
 
     def set_from_thread(self, code: int) -> None:
         """The same from another thread."""

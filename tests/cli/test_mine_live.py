@@ -66,7 +66,7 @@ def test_nothing_reached_is_one_line(monkeypatch, compare):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_end_it_quietly_and_fast(number, code):
+def test_C10_signals_end_it_quietly_and_fast(number, code):
     process = start("mine", *SIM)
     assert process.stdout.readline()
     process.send_signal(number)

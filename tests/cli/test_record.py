@@ -95,7 +95,7 @@ def test_R01_a_second_run_goes_on_where_the_first_ended(tmp_path):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_end_it_with_everything_sealed(number, code, tmp_path):
+def test_C10_signals_end_it_with_everything_sealed(number, code, tmp_path):
     process = start("record", "BTC-USD", "--sim", "--to", str(tmp_path), "-v")
     seen = []
     for line in process.stderr:
@@ -109,6 +109,23 @@ def test_signals_end_it_with_everything_sealed(number, code, tmp_path):
     events = list(open_dataset(tmp_path).events())
     assert len(events) == count_in(out.decode())
     assert events[-1].status == "ended"
+
+
+def test_C10_a_second_signal_ends_it_now_and_the_next_start_seals(tmp_path):
+    process = start("record", "BTC-USD", "--sim", "--to", str(tmp_path), "-v")
+    for line in process.stderr:
+        if b"subscribed" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    end = time.monotonic() + WAIT_S
+    while process.poll() is None:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 143
+    assert call("record", "BTC-USD", "--sim", "--to", str(tmp_path), "--duration", "300ms", "-q").exit_code == 0
+    assert call("verify", str(tmp_path), "-q").exit_code == 0
 
 
 def test_R01_what_a_kill_left_is_sealed_by_the_next_run(tmp_path):

@@ -152,7 +152,7 @@ def test_duration_and_idle_timeout():
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_end_it_quietly_and_fast(number, code):
+def test_C10_signals_end_it_quietly_and_fast(number, code):
     process = start("tail", "BTC-USD", "--sim")
     assert process.stdout.readline()
     process.send_signal(number)

@@ -265,7 +265,7 @@ NAN, INF = float("nan"), float("inf")
 
 
 @pytest.mark.parametrize("difficulty", [0, -1, NAN, INF])
-def test_hostile_difficulties_are_refused(difficulty: float) -> None:
+def test_P35_hostile_difficulties_are_refused(difficulty: float) -> None:
     questions: list[Any] = [
         lambda: blocks_per_day(BTC, difficulty, 1e15),
         lambda: network_hashrate(BTC, difficulty),

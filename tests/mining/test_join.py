@@ -165,7 +165,7 @@ def test_nothing_is_told_before_everything_is_there(world: World) -> None:
     assert world.one().trigger == "start"
 
 
-def test_what_never_comes_is_told_as_missing(world: World) -> None:
+def test_P35_what_never_comes_is_told_as_missing(world: World) -> None:
     world.ticker(100_000.0).after(10)
     profit = world.one()
     assert (profit.trigger, profit.revenue_day, profit.profit_day) == ("stale", None, None)
@@ -335,7 +335,7 @@ def test_what_of_a_market_counts(kind: PriceKind, events: Iterable[Any], price: 
     assert [p.terms[0].price for p in world.take()] == ([] if price is None else [price])
 
 
-def test_a_price_grows_stale_and_then_counts_no_more(world: World) -> None:
+def test_P35_a_price_grows_stale_and_then_counts_no_more(world: World) -> None:
     world.ready().after(400)
     told = [(p.trigger, (p.ts_recv - START) // SECOND, p.revenue_day is None) for p in world.take()]
     assert ("stale", 30, False) in told
@@ -427,7 +427,7 @@ def test_a_short_cut_of_a_source_is_no_news(world: World) -> None:
     assert world.take() == []
 
 
-def test_a_source_that_lags_is_stale() -> None:
+def test_P35_a_source_that_lags_is_stale() -> None:
     world = World(sources=TWO, limits={"price_stale_s": 1e6}).ready().network(1003, "blockchair")
     assert world.one().terms[0].height == 1000, "one that is asked now and then lags for moments"
     world.after(45)
@@ -438,7 +438,7 @@ def test_a_source_that_lags_is_stale() -> None:
     assert world.one().stale == ()
 
 
-def test_sources_that_disagree_are_named() -> None:
+def test_P35_sources_that_disagree_are_named() -> None:
     world = World(sources=TWO).ready().network(1000, "blockchair", difficulty=D * 1.001)
     assert world.one().stale == ("blockchair:BTC:chain disagrees",)
 

@@ -96,13 +96,13 @@ def kill_and_restart(root: Path, times: int, seed: int, rate: int) -> str:
     )
 
 
-def test_R01_killed_three_times_under_load(tmp_path: Path) -> None:
+def test_R01_C11_killed_three_times_under_load(tmp_path: Path) -> None:
     kill_and_restart(tmp_path / "data", times=3, seed=1, rate=4_000)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-def test_R01_killed_200_times_under_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_R01_C11_killed_200_times_under_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figures = kill_and_restart(tmp_path / "data", times=200, seed=2, rate=4_000)
     with capsys.disabled():
         print(f"\n{figures}")
