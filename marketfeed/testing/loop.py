@@ -88,7 +88,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class LoopClock:
-    """The running loop's time as a `WakingClock`. `skew_ns` moves the wall clock alone."""
+    """The running loop's time as a `Clock`. `skew_ns` moves the wall clock alone.
+
+    A feed on it does not watch over its loop: twenty looks a second would make a virtual day long.
+    """
 
     skew_ns = 0
 
@@ -99,10 +102,6 @@ class LoopClock:
     def mono_ns(self) -> int:
         """See `Clock`."""
         return round(asyncio.get_running_loop().time() * SECOND)
-
-    def asleep_ns(self) -> int:
-        """See `WakingClock`: where the loop's time jumps, the monotonic clock knows of it."""
-        return 0
 
 
 def run(main: Coroutine[Any, Any, T], network: Network | None = None) -> T:

@@ -35,6 +35,13 @@ OURS = re.compile(":(pong|slow reader|first subscribe)$")
 """What a client is blamed for where its network is to blame."""
 
 
+class WakingLoopClock(LoopClock):
+    """Has the feed watch over its loop, so that sleeps and stalls are told."""
+
+    def asleep_ns(self) -> int:
+        return 0  # where the loop's time jumps, the monotonic clock knows of it
+
+
 class Rest(AiohttpRest):
     """REST as it is, watched: one call for one book of a connection at a time (I7)."""
 
@@ -74,7 +81,7 @@ class World:
         self.network = network
         self.rate = rate
         self.dice = Random(f"world {seed}")
-        self.clock = LoopClock()
+        self.clock = WakingLoopClock()
         self.rest = Rest(self.clock)
         self.audit = Auditor(renewals=True)
         self.audits: list[Auditor] = []
