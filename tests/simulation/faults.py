@@ -84,15 +84,16 @@ def _spoil(world: World, venue: str, dice: Random) -> None:
     world.network.spoil(world.port(venue), dice.randrange(0, 2_000))
 
 
-def _refuse(world: World, venue: str, dice: Random) -> Heal:
-    way = world.way(venue)
-    way.refuse = True
-    world.network.end(world.port(venue))
+def _no_new(way_is: str) -> Callable[[World, str, Random], Heal]:
+    """The connections end, and new ones fail: as `Way.refuse` or `Way.untrusted` has it."""
 
-    def heal() -> None:
-        way.refuse = False
+    def strike(world: World, venue: str, dice: Random) -> Heal:
+        way = world.way(venue)
+        setattr(way, way_is, True)
+        world.network.end(world.port(venue))
+        return lambda: setattr(way, way_is, False)
 
-    return heal
+    return strike
 
 
 def _dns(world: World, venue: str, dice: Random) -> Heal:
@@ -113,17 +114,6 @@ def _v6(world: World, venue: str, dice: Random) -> Heal:
 
     def heal() -> None:
         world.network.names["localhost"] = ("127.0.0.1",)
-
-    return heal
-
-
-def _untrusted(world: World, venue: str, dice: Random) -> Heal:
-    way = world.way(venue)
-    way.untrusted = True
-    world.network.end(world.port(venue))
-
-    def heal() -> None:
-        way.untrusted = False
 
     return heal
 
@@ -203,9 +193,9 @@ TRANSPORT: dict[str, Fault] = {
     "drip": Fault("T06", "silent", _drip),
     "slices": Fault("T07", "bytes", _slices),
     "uneven": Fault("T08", "pause", _delay),
-    "untrusted": Fault("T09", "fatal", _untrusted),
+    "untrusted": Fault("T09", "fatal", _no_new("untrusted")),
     "dns": Fault("T10", "refused", _dns),
-    "refuse": Fault("T10", "refused", _refuse),
+    "refuse": Fault("T10", "refused", _no_new("refuse")),
     "v6": Fault("T11", "hard", _v6),
     "proxy_refuses": Fault("T12", "refused", _proxy_refuses),
     "proxy_idle": Fault("T12", "pause", _quiet),
