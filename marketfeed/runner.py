@@ -30,6 +30,9 @@ from .transport import Transport
 from .venues._spec import Venue
 from .watch import UNWATCHED, Unwatched, Watch
 
+PATIENCE_S = 10.0
+"""Who asks for a list waits so long for a ban to end."""
+
 
 class Runner:
     """Serves what is wanted of one venue; `want` and `unwant` may be called at any time, from the loop's thread."""
@@ -105,6 +108,7 @@ class Runner:
 
     async def run(self) -> None:
         """Serve until cancelled; every link and task ends with it. What is known is served while more is learnt."""
+        self._tell_ban()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._learn())
             if self._settings.zmq is not None:
@@ -117,6 +121,19 @@ class Runner:
             finally:
                 for place in self._places:
                     place.end()
+
+    def _tell_ban(self) -> None:
+        """Of a ban from before this feed, perhaps before this process: nothing is asked until it ends."""
+        left_s = self._banned_s()
+        if left_s > 0:
+            self._last_failure = reason = self._ban_text(left_s)
+            self._tell(Disconnected, link="rest", code=0, reason=reason, retry_s=left_s)
+
+    def _banned_s(self) -> float:
+        return max(0, self.budget.blocked_until - self._edge.clock.mono_ns()) / SECOND
+
+    def _ban_text(self, left_s: float) -> str:
+        return f"{self.venue.title} sent this address away before, and is left alone for {left_s:.0f} s more"
 
     def _poll_now(self) -> None:
         for wire in self.links:
@@ -217,8 +234,10 @@ class Runner:
         return {s.symbol for s in self._wanted if s.symbol not in self.instruments and s.name not in self.refused}
 
     async def all_instruments(self) -> list[Instrument[Any]]:
-        """Every instrument the venue lists. Raises TransportError or ValueError where it does not answer."""
+        """Every instrument the venue lists. Raises TransportError or ValueError where it does not, or a ban lasts."""
         if not self._listing.whole:
+            if (left_s := self._banned_s()) > PATIENCE_S:
+                raise TransportError(self._ban_text(left_s), retry_after_s=left_s)
             await self._listing.learn([])
         return [self.instruments[name] for name in sorted(self.instruments)]
 

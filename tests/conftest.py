@@ -57,8 +57,9 @@ def _leak_gate_for_async_tests(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _budgets_of_their_own() -> Iterator[None]:
-    """A venue's budget lasts as long as the process: what a test spends is not spent for the next one."""
+def _budgets_of_their_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A venue's budget lasts as long as the process, and its bans longer: what a test spends is its own."""
+    monkeypatch.setenv("MARKETFEED_STATE", "")
     yield
     budgets._known.clear()
 

@@ -20,6 +20,7 @@ from msgspec import structs
 import marketfeed as mf
 from docs import generate
 from marketfeed import (
+    bans,
     catalogue,
     chain,
     chain_fees,
@@ -33,6 +34,7 @@ from marketfeed import (
     pace,
     places,
     pulse,
+    runner,
     settings,
     sync,
     transport,
@@ -469,6 +471,8 @@ CONSTANTS: dict[str, Callable[[], Any]] = {
     "LAG_NS": lambda: f"{watch.LAG_NS / 1e6:g} ms",
     "SLEPT_NS": lambda: f"{watch.SLEPT_NS / 1e9:g} s",
     "STEP_NS": lambda: f"{watch.STEP_NS / 1e6:g} ms",
+    "SHORTEST_S": lambda: f"{bans.SHORTEST_S:g} s",
+    "PATIENCE_S": lambda: f"{runner.PATIENCE_S:g} s",
     "SLICE": lambda: f"{transport.SLICE} frames",
     "MAX_CHARS": lambda: f"{number.MAX_CHARS} characters",
     "MAX_EXPONENT": lambda: str(number.MAX_EXPONENT),

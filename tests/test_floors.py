@@ -39,6 +39,7 @@ FLOORS: list[set[str]] = [
     {
         "catalogue",
         "settings",
+        "bans",
         "budgets",
         "consumer",
         "hub",

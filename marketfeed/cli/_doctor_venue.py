@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ..budgets import budget_of
 from ..clock import SystemClock
 from ..cold_start import books
+from ..edge import BANNED
 from ..errors import ConfigError, TransportError
 from ..rest import AiohttpRest, Reply
 from ..settings import VenueSettings, credentials
@@ -32,6 +33,7 @@ REFUSED = frozenset({401, 403, 418, 429, 451})
 NAME = "look at the resolver (/etc/resolv.conf), at a VPN, and whether other names resolve"
 TCP = "a firewall may be in the way; where a proxy is needed, name it in HTTPS_PROXY"
 CLOSED = "nothing listens there: see whether the node runs, and whether the endpoint is right (marketfeed venues)"
+BAN = "this address asked too much, or is not served: wait, and see what else uses it"
 PROXY = "look at the proxy that the environment names, or keep it out of the way with NO_PROXY"
 TLS = (
     "look at this machine's clock first; where a firewall replaces certificates, name its authority in SSL_CERT_FILE; "
@@ -79,16 +81,19 @@ class Visit:
         urls = [url for url in (link.url, self._at.rest) if url]
         unique = {_place(url): url for url in reversed(urls)}
         down = set()
-        for place, url in reversed(unique.items()):
+        for place, url in [] if self._banned_ns() else reversed(unique.items()):
             async for finding in self._way(url):
                 yield finding
                 if finding.status == "fail":
                     down.add(place)
-        if link.url and _place(link.url) not in down:
-            yield await self._websocket(link)
-        if self._at.rest and _place(self._at.rest) not in down:
-            async for finding in self._rest():
-                yield finding
+        for url, check in ((link.url, self._websocket), (self._at.rest, self._rest)):
+            if url and _place(url) not in down and not self._banned_ns():
+                async for finding in check():
+                    yield finding
+        if left := self._banned_ns():
+            self.reached = True
+            text = f"it sent this address away: neither connected to nor asked for {length(left)}"
+            yield self._say("ban", text, status="fail", advice=BAN)
         if "book" in self.venue.channels and self._many:
             yield self._plan()
 
@@ -153,7 +158,17 @@ class Visit:
         at = self._budget.connect_at(now) if weight is None else self._budget.fetch_at(weight, now)
         await asyncio.sleep(max(0, at - now) / 1e9)
 
-    async def _websocket(self, plan: LinkPlan) -> Finding:
+    def _banned_ns(self) -> int:
+        """How long the venue is left alone, since it said so to this process or to one before."""
+        return max(0, self._budget.blocked_until - self._clock.mono_ns())
+
+    def _heed(self, status: int, retry_after_s: float | None) -> None:
+        if status in BANNED or retry_after_s is not None:
+            seconds = 60.0 if retry_after_s is None else retry_after_s
+            self._budget.retry_after(seconds, self._clock.mono_ns(), 0.0)
+
+    async def _websocket(self) -> AsyncIterator[Finding]:
+        plan = self._link()
         host = split_url(plan.url).hostname or ""
         await self._turn(None)
         began = time.monotonic()
@@ -169,14 +184,16 @@ class Visit:
             )
         except (TransportError, ConfigError) as exc:
             status = getattr(exc, "status", 0)
-            return self._say("websocket", str(exc), status="fail", advice=self._advice(plan.url, status))
+            self._heed(status, getattr(exc, "retry_after_s", None))
+            yield self._say("websocket", str(exc), status="fail", advice=self._advice(plan.url, status))
+            return
         took = _ms(began)
         link.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 await link.wait_closed()
         self.reached = True
-        return self._say("websocket", f"{host} opens", ms=took)
+        yield self._say("websocket", f"{host} opens", ms=took)
 
     async def _rest(self) -> AsyncIterator[Finding]:
         """Two calls: of the first connection, and of the way there and back."""
@@ -209,6 +226,7 @@ class Visit:
         began, before = time.monotonic(), time.time()
         reply = await rest.fetch(self._at.rest, request)
         self.reached = True
+        self._heed(reply.status, reply.retry_after_s)
         self.ahead = _ahead(reply.date, before, time.time())
         return reply, _ms(began)
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from marketfeed import budgets
 from marketfeed.cli import _doctor, _doctor_run, _doctor_venue, _exit
 from marketfeed.cli._doctor import Finding, machine, shown
 from marketfeed.cli._doctor_venue import Ahead
@@ -94,9 +95,31 @@ def test_T14_a_venue_that_refuses_is_told_with_what_to_do(status, words, advice)
         ends = f"coinbase=ws://127.0.0.1:{port},http://127.0.0.1:{port}"
         result = call("doctor", "--venue", "coinbase", "--json", "--endpoint", ends)
     assert result.exit_code == _exit.ERROR
-    rest = found(result.stdout)["coinbase", "rest"]
-    assert (rest["status"], words in rest["text"], advice in rest["advice"]) == ("fail", True, True)
-    assert found(result.stdout)["coinbase", "websocket"]["status"] == "fail"
+    told = found(result.stdout)
+    banned = status[:3] in {"403", "429"}
+    assert told["coinbase", "websocket"]["status"] == "fail"
+    assert (("coinbase", "rest") in told, ("coinbase", "ban") in told) == (not banned, banned)
+    asked = told["coinbase", "websocket" if banned else "rest"]
+    assert (asked["status"], words in asked["text"], advice in asked["advice"]) == ("fail", True, True)
+
+
+def test_T14_a_venue_that_sent_this_address_away_is_not_knocked_at_by_the_next_run_either(monkeypatch, tmp_path):
+    monkeypatch.setenv("MARKETFEED_STATE", str(tmp_path))
+    with http_server(b"HTTP/1.1 429 Slow\r\nDate: %s\r\nRetry-After: 90\r\nContent-Length: 0\r\n\r\n") as port:
+        ends = f"coinbase=ws://127.0.0.1:{port},http://127.0.0.1:{port}"
+        asked = []
+        for _ in range(2):
+            result = call("doctor", "--venue", "coinbase", "--json", "--endpoint", ends)
+            assert result.exit_code == _exit.ERROR
+            asked.append({check for about, check in found(result.stdout) if about == "coinbase"})
+            budgets._known.clear()
+    assert asked == [{"tcp", "websocket", "ban", "budget"}, {"ban", "budget"}]
+    ban = found(result.stdout)["coinbase", "ban"]
+    assert ban["status"] == "fail"
+    assert ban["text"].startswith("it sent this address away: neither connected to nor asked for 1 min ")
+    listed = call("symbols", "coinbase", "--endpoint", ends)
+    assert listed.exit_code == _exit.UNREACHED, listed.output
+    assert "sent this address away before, and is left alone for" in listed.output
 
 
 @pytest.mark.parametrize(("off_s", "status"), [(0, "ok"), (-3, "warn"), (100, "fail")])
