@@ -19,17 +19,18 @@ def text(found: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in found.items())
 
 
-def tell(name: str, kept: Path | None, rows: Iterable[dict[str, Any]]) -> None:
-    """Print each row as it comes, and put all into the file under `name`, with the command and the day."""
+def tell(name: str, kept: Path | None, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Print each row as it comes, put all into the file under `name` with the command and the day, and return them."""
     told = []
     for row in rows:
         print(text(row), flush=True)
         told.append(row)
     if kept is None:
-        return
+        return told
     known = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
     known[name] = {"command": command(), "date": datetime.now(UTC).date().isoformat(), "rows": told}
     kept.write_text(json.dumps(dict(sorted(known.items())), indent=1, ensure_ascii=True) + "\n", "utf-8")
+    return told
 
 
 def command() -> str:

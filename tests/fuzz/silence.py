@@ -9,6 +9,7 @@ import asyncio
 import logging
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from random import Random
 from typing import Any, NamedTuple
 
@@ -114,6 +115,15 @@ async def quiet_day(hours: float, seed: int, network: Network, *, ticker: bool) 
     }
 
 
+def looked(seeds: range, hours: float) -> Iterator[dict[str, Any]]:
+    """Each kind of feed with each fault, then quiet days with tickers and without."""
+    for kind in KINDS:
+        yield stalls(kind, seeds)
+    for ticker in (True, False):
+        network = Network(seeds.start)
+        yield run(quiet_day(hours, seeds.start, network, ticker=ticker), network)
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.silence", description=__doc__.splitlines()[0])
@@ -123,16 +133,7 @@ def main() -> None:
     figures.argument(parser)
     args = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    rows: list[dict[str, Any]] = []
-    for kind in KINDS:
-        rows.append(row := stalls(kind, range(args.seed, args.seed + args.repeats)))
-        print(figures.text(row), flush=True)
-    for ticker in (True, False):
-        network = Network(args.seed)
-        rows.append(row := run(quiet_day(args.hours, args.seed, network, ticker=ticker), network))
-        print(figures.text(row), flush=True)
-    if args.figures is not None:
-        figures.tell("silence", args.figures, rows)
+    rows = figures.tell("silence", args.figures, looked(range(args.seed, args.seed + args.repeats), args.hours))
     sys.exit(any(row.get("within") == "no" or row.get("reconnects") or row.get("stale") for row in rows))
 
 
