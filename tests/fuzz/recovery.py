@@ -184,16 +184,12 @@ def main() -> None:
     figures.argument(parser)
     args = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    rows = []
-    for name in args.fault or TRANSPORT:
-        for venue in args.venue or sorted(SYMBOLS):
-            rows.append(row := repeat(name, venue, range(args.seed, args.seed + args.repeats)))
-            print(figures.text(row), flush=True)
+    seeds = range(args.seed, args.seed + args.repeats)
+    each = ((name, venue) for name in args.fault or TRANSPORT for venue in args.venue or sorted(SYMBOLS))
+    rows = figures.tell("recovery", args.figures, (repeat(name, venue, seeds) for name, venue in each))
     failed = [row for row in rows if "wrong" in row]
     over = [f"{row['fault']} at {row['venue']}" for row in rows if row["within"] == "no"]
     print(f"{len(rows)} of fault and venue, {len(failed)} failed, over their budget: {', '.join(over) or 'none'}")
-    if args.figures is not None:
-        figures.tell("recovery", args.figures, rows)
     sys.exit(bool(failed))
 
 

@@ -208,23 +208,22 @@ def main() -> None:
     figures.argument(parser)
     args = parser.parse_args()
     venues = args.venue or sorted(SYMBOLS)
-    rows, failed = [], False
-    for mode in args.mode or ("planned", "faults"):
-        for venue in venues:
-            began = time.monotonic()
-            each = -(-args.rotations // len(venues))
-            try:
-                row = one(venue, mode, seed=args.seed, rotations=each)
-            except AssertionError as exc:
-                failed = True
-                again = f"--seed {args.seed} --rotations {args.rotations} --mode {mode}"
-                again += "".join(f" --venue {name}" for name in args.venue or ())
-                print(f"{venue} {mode}: {exc}\nto repeat: python -m tests.fuzz.rotations {again}", flush=True)
-            else:
-                rows.append({**row, "seconds": round(time.monotonic() - began, 1)})
-                print(figures.text(rows[-1]), flush=True)
-    figures.tell("rotations", args.figures, rows)
-    sys.exit(failed)
+    each = -(-args.rotations // len(venues))
+    wanted = [(venue, mode) for mode in args.mode or ("planned", "faults") for venue in venues]
+    rows = figures.tell("rotations", args.figures, (row for pair in wanted if (row := told(*pair, args.seed, each))))
+    sys.exit(len(rows) < len(wanted))
+
+
+def told(venue: str, mode: str, seed: int, rotations: int) -> dict[str, Any] | None:
+    """The figures of a venue in a mode; None where something did not hold, which is printed."""
+    began = time.monotonic()
+    try:
+        row = one(venue, mode, seed=seed, rotations=rotations)
+    except AssertionError as exc:
+        again = f"--seed {seed} --rotations {rotations} --mode {mode} --venue {venue}"
+        print(f"{venue} {mode}: {exc}\nto repeat: python -m tests.fuzz.rotations {again}", flush=True)
+        return None
+    return {**row, "seconds": round(time.monotonic() - began, 1)}
 
 
 if __name__ == "__main__":
