@@ -5,7 +5,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,10 @@ HEAD = """# Conformance
 Which row of the [fault catalogue](explanation/faults.md) was shown at which venue, by the last runs. Made by
 `make conformance`, never by hand.
 
-`✓ 3`: so many tests that name the row passed. **✗ 1 of 3**: that one failed. `·`: no test of that row is of that venue
-alone; what all venues share is proven under *all alike*. **not shown**: no test names the row. The last column is what
-faults.md says is not done, or not proven.
+`✓ 3`: so many tests that name the row passed. **✗ 1 of 3**: that one failed. `20/20`: of so many runs of that fault at
+that venue, on virtual links below the real framing, so many recovered by themselves; the figures below have them. `·`:
+no test of that row is of that venue alone; what all venues share is proven under *all alike*. **not shown**: no test
+names the row. The last column is what faults.md says is not done, or not proven.
 """
 
 Results = dict[str, dict[str, dict[str, Any]]]
@@ -58,9 +59,23 @@ def added(runs: dict[str, Results]) -> Results:
     return total
 
 
+def recovered(results: Results, runs: Iterable[dict[str, Any]]) -> None:
+    """Put what `tests.fuzz.recovery` found into the cells: runs that recovered, of how many, and what did not."""
+    for run in runs:
+        cells = results.setdefault(run["row"], {})
+        cell = cells.setdefault(run["venue"], {"passed": 0, "failed": [], "skipped": 0})
+        well, of = map(int, run["recovered"].split("/"))
+        before = cell.get("runs", (0, 0))
+        cell["runs"] = (before[0] + well, before[1] + of)
+        if well < of or run["within"] == "no":
+            why = f"{run['recovered']} recovered, within its budget: {run['within']}"
+            cell["failed"] = [*cell["failed"], f"tests.fuzz.recovery: {run['fault']} at {run['venue']}: {why}"]
+
+
 def page(runs: dict[str, Results], faults: str, figures: dict[str, Any]) -> str:
     """The whole page."""
     results, rows = added(runs), said(faults)
+    recovered(results, figures.get("recovery", {}).get("rows", ()))
     return "\n".join([HEAD, *_totals(results, rows), *_tables(results, rows), *_reds(results), *_figures(figures), ""])
 
 
@@ -70,17 +85,18 @@ def _codes(results: Results, rows: dict[str, tuple[str, str]]) -> list[str]:
 
 
 def _cell(cell: dict[str, Any] | None) -> str:
-    if cell is None or not (cell["passed"] or cell["failed"]):
+    if cell is None or not (cell["passed"] or cell["failed"] or "runs" in cell):
         return "skipped" if cell else "·"
+    ran = "{}/{}".format(*cell["runs"]) if "runs" in cell else ""
     if cell["failed"]:
-        return f"**✗ {len(cell['failed'])} of {len(cell['failed']) + cell['passed']}**"
-    return f"✓ {cell['passed']}"
+        return f"**✗ {len(cell['failed'])} of {len(cell['failed']) + cell['passed']}** {ran}".strip()
+    return " ".join(filter(None, (f"✓ {cell['passed']}" if cell["passed"] else "✓", ran)))
 
 
 def _totals(results: Results, rows: dict[str, tuple[str, str]]) -> Iterator[str]:
     codes = _codes(results, rows)
     red = sum(any(cell["failed"] for cell in results.get(code, {}).values()) for code in codes)
-    shown = sum(any(cell["passed"] for cell in results.get(code, {}).values()) for code in codes)
+    shown = sum(any(cell["passed"] or "runs" in cell for cell in results.get(code, {}).values()) for code in codes)
     partly = sum(bool(rows.get(code, ("", ""))[1]) for code in codes)
     unshown = len(codes) - shown
     yield f"{len(codes)} rows: {shown} shown, {red} red, {unshown} not shown; {partly} in part, by faults.md.\n"

@@ -67,3 +67,19 @@ def test_what_was_kept_is_added_up_and_a_failure_stays_visible(tmp_path: Path) -
     assert "1,234" in text
     assert "2 rows" not in text
     assert "75 rows: 2 shown, 1 red, 73 not shown; 1 in part" in text
+
+
+def test_what_a_fault_did_by_itself_at_a_venue_is_in_its_cell() -> None:
+    def ran(fault: str, venue: str, recovered: str, within: str) -> dict[str, str]:
+        return {"row": "T01", "fault": fault, "venue": venue, "recovered": recovered, "within": within}
+
+    rows = [
+        ran("reset", "kraken", "20/20", "yes"),
+        ran("rst", "kraken", "20/20", "yes"),
+        ran("reset", "binance", "19/20", "yes"),
+        ran("reset", "coinbase", "20/20", "no"),
+    ]
+    text = page({}, FAULTS, {"recovery": {"command": "c", "date": "d", "rows": rows}})
+    assert "| T01 | the connection is reset | · | ✓ 40/40 | **✗ 1 of 1** 19/20 | **✗ 1 of 1** 20/20 | · |" in text
+    assert "- `tests.fuzz.recovery: reset at binance: 19/20 recovered, within its budget: yes`" in text
+    assert "- `tests.fuzz.recovery: reset at coinbase: 20/20 recovered, within its budget: no`" in text
