@@ -1,21 +1,23 @@
 """Soak: a feed and a recorder under load for long, with a fault every 20 s; then nothing may have been left behind.
 
 The simulated venues and the proxies that harm run in a process of their own. Memory is this process's, which has the
-feed, looked at each second; garbage is collected each minute, and the slope is over the means of the minutes after the
-warm-up: a burst holds a MiB or two for as long as it lasts, and it takes ten minutes until the allocator has met most.
+feed, looked at every ten seconds, once garbage is collected and the allocator has given back what is free: a burst
+after a fault leaves it with a MiB or two that nothing is in, for minutes, which would hide what grows. `most` has them.
 `python -m tests.fuzz.soak --minutes 30 --rate 5000`.
 """
 
 import argparse
 import asyncio
+import ctypes
 import gc
 import json
 import os
+import resource
 import sys
 import tempfile
 import threading
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -33,6 +35,7 @@ from .oracle import SYMBOLS
 
 FAULT_S = 20.0
 HARM_S = 3.0
+LOOK_S = 10.0
 SLOPE = 1.0
 """MiB an hour that memory may grow after the warm-up."""
 FRAMES_A_STEP = 9.5
@@ -88,8 +91,11 @@ class State:
         return f"{self.tasks} tasks {self.files} files {self.threads} threads"
 
 
-def resident_mb() -> float:
-    """Resident memory of this process in MiB."""
+def held_mb() -> float:
+    """Resident memory of this process in MiB, once what is free is given back."""
+    gc.collect()
+    with suppress(AttributeError):  # glibc's own
+        ctypes.CDLL(None).malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
@@ -139,21 +145,20 @@ async def _run(places: dict[str, list[str]], warm_up: float, minutes: float, fol
     whole = warm_up + minutes
     points: list[tuple[float, float]] = []
     lost: list[mf.Disconnected] = []
-    began, looks = time.monotonic(), round(min(60.0, 6.0 * minutes))
+    began, every = time.monotonic(), min(LOOK_S, minutes)
     async with mf.Feed(settings) as feed, Recorder(feed, folder / "data", simulated=True, rotate_s=60):
         feed.on(mf.Disconnected, lost.append)
         for name in VENUES:
             for symbol in SYMBOLS[name]:
                 feed.subscribe(f"{name}:{symbol}", trades=True, ticker=True, book=True)
         await feed.live(timeout=30)
-        for number in range(round(60 * whole / looks)):
-            gc.collect()
-            held = 0.0
-            for look in range(1, looks + 1):
-                await asyncio.sleep(began + looks * number + look - time.monotonic())
-                held += resident_mb() / looks
-            points.append((looks * (number + 1), held))
-            print(f"{points[-1][0] / 60:.1f} of {whole:g} min: {held:.1f} MiB", file=sys.stderr, flush=True)
+        for number in range(1, round(60 * whole / every) + 1):
+            await asyncio.sleep(began + every * number - time.monotonic())
+            points.append((every * number, held_mb()))
+            if not number % 6:
+                print(
+                    f"{points[-1][0] / 60:.1f} of {whole:g} min: {points[-1][1]:.1f} MiB", file=sys.stderr, flush=True
+                )
         total = Counts()
         for counts in feed.counts().values():
             total.add(counts)
@@ -165,6 +170,7 @@ async def _run(places: dict[str, list[str]], warm_up: float, minutes: float, fol
         "messages a second": round(total.frames / (60 * whole)),
         "disconnected": len(lost),
         "MiB by fifths": fifths(warm),
+        "most": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "slope MiB/h": round(slope(warm), 2),
         "cpu_s": round(time.process_time(), 1),
     }
