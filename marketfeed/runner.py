@@ -133,7 +133,8 @@ class Runner:
         return max(0, self.budget.blocked_until - self._edge.clock.mono_ns()) / SECOND
 
     def _ban_text(self, left_s: float) -> str:
-        return f"{self.venue.title} sent this address away before, and is left alone for {left_s:.0f} s more"
+        left = f"{left_s:.0f} s" if left_s < 180 else f"{left_s / 60:.0f} min"
+        return f"{self.venue.title} sent this address away before, and is left alone for {left} more"
 
     def _poll_now(self) -> None:
         for wire in self.links:
