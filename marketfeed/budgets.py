@@ -52,6 +52,10 @@ class _Shared(Budget):
         with self._lock:
             return super().connect_at(now)
 
+    def take(self, weight: int | None, at: int, now: int) -> int:
+        with self._lock:
+            return super().take(weight, at, now)
+
     def give_back(self, weight: int | None, at: int) -> None:
         with self._lock:
             super().give_back(weight, at)

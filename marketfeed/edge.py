@@ -60,20 +60,23 @@ class Edge(Struct, frozen=True):
         """Wait for a turn in the budget, of a call of that weight or of a connection.
 
         Where the venue sends us away meanwhile, for another one after that. One that is waited for no more is given
-        back.
+        back, and one that is taken late, since the loop stood still, moves on those that follow.
         """
         budget = self.budget
         while True:
-            now = self.clock.mono_ns()
-            at = budget.connect_at(now) if weight is None else budget.fetch_at(weight, now)
-            if at > now:
-                self.meter.waited(at - now)
+            now, moved = self.clock.mono_ns(), budget.moved(weight)
+            due = budget.connect_at(now) if weight is None else budget.fetch_at(weight, now)
+            if due > now:
+                self.meter.waited(due - now)
+            first = due - moved
             try:
-                await self.sleep_until(at)
+                while due > now or (budget.blocked_until <= now and (due := budget.take(weight, due, now)) > now):
+                    await self.sleep_until(due)
+                    due, now = first + budget.moved(weight), self.clock.mono_ns()
             except asyncio.CancelledError:
-                budget.give_back(weight, at)
+                budget.give_back(weight, first + budget.moved(weight))
                 raise
-            if budget.blocked_until <= max(at, self.clock.mono_ns()):
+            if budget.blocked_until <= now:
                 return
 
     async def leisure(self, weight: int) -> None:

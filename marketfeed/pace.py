@@ -6,6 +6,8 @@ from typing import NamedTuple
 from .venues._spec import Pace
 
 SECOND = 1_000_000_000
+LATE_NS = 1_000_000
+"""What a turn may be late by; the way to a venue varies by more."""
 
 
 class Spent(NamedTuple):
@@ -20,7 +22,7 @@ class Spent(NamedTuple):
 class Quota:
     """At most `amount` in any window of `seconds`; reservations are served in the order they are made."""
 
-    __slots__ = ("_amount", "_blocked_until", "_log", "_passed", "_sum", "_window")
+    __slots__ = ("_amount", "_blocked_until", "_log", "_passed", "_sum", "_taken", "_taken_sum", "_window", "moved")
 
     def __init__(self, amount: float, seconds: float) -> None:
         self._amount = amount
@@ -31,6 +33,11 @@ class Quota:
         """Those before it; they count again where the last ones are given back."""
         self._sum = 0.0
         self._blocked_until = 0
+        self._taken: deque[tuple[int, float]] = deque()
+        """What was really spent in the window that ends now."""
+        self._taken_sum = 0.0
+        self.moved = 0
+        """By how much all that waits has been moved on so far, since something was spent late."""
 
     def reserve(self, weight: float, now: int) -> int:
         """The time at which `weight` may be spent, at or after `now`; it counts as spent then.
@@ -62,6 +69,25 @@ class Quota:
         while self._passed and (not self._log or self._passed[-1][0] + self._window > self._log[-1][0]):
             self._log.appendleft(self._passed.pop())
             self._sum += self._log[0][1]
+
+    def take(self, weight: float, at: int, now: int) -> int:
+        """Spend what was reserved for `at`: returns `now`, or where that is too soon when it may be tried again.
+
+        Where the loop stood still, it is late, and all that is reserved for `at` or later moves on by as much: else
+        what comes late and what comes in time would be nearer to each other than the quota allows.
+        """
+        taken = self._taken
+        while taken and taken[0][0] + self._window <= now:
+            self._taken_sum -= taken.popleft()[1]
+        if taken and self._taken_sum + weight > self._amount:
+            return taken[0][0] + self._window
+        taken.append((now, weight))
+        self._taken_sum += weight
+        if (late := now - at) > LATE_NS:
+            self._log = deque((when + late * (when >= at), spent) for when, spent in self._log)
+            self._passed = deque((when + late * (when >= at), spent) for when, spent in self._passed)
+            self.moved += late
+        return now
 
     def adopt(self, spent: float, now: int) -> None:
         """The venue counts `spent` in this window: what it knows more than we do was spent by others."""
@@ -137,12 +163,20 @@ class Budget:
         """How much of each quota is spent, by its name."""
         return {"rest": self._rest.spent(now), "connects": self._connects.spent(now)}
 
+    def moved(self, weight: int | None) -> int:
+        """By how much turns of that kind (see `give_back`) that wait were moved on so far; see `take`."""
+        return self._quota(weight).moved
+
+    def take(self, weight: int | None, at: int, now: int) -> int:
+        """Take the turn that is for `at`: returns `now`, or where that is too soon when it may be tried again."""
+        return self._quota(weight).take(1 if weight is None else weight, at, now)
+
     def give_back(self, weight: int | None, at: int) -> None:
         """A call of that weight, or without one a connection, that was to go then will not be made."""
-        if weight is None:
-            self._connects.give_back(1, at)
-        else:
-            self._rest.give_back(weight, at)
+        self._quota(weight).give_back(1 if weight is None else weight, at)
+
+    def _quota(self, weight: int | None) -> Quota:
+        return self._connects if weight is None else self._rest
 
     def retry_after(self, seconds: float, now: int, dice: float) -> int:
         """The venue sent us away for `seconds`; returns when we may come back.

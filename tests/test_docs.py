@@ -471,6 +471,7 @@ CONSTANTS: dict[str, Callable[[], Any]] = {
     "LAG_NS": lambda: f"{watch.LAG_NS / 1e6:g} ms",
     "SLEPT_NS": lambda: f"{watch.SLEPT_NS / 1e9:g} s",
     "STEP_NS": lambda: f"{watch.STEP_NS / 1e6:g} ms",
+    "LATE_NS": lambda: f"{pace.LATE_NS / 1e6:g} ms",
     "SHORTEST_S": lambda: f"{bans.SHORTEST_S:g} s",
     "PATIENCE_S": lambda: f"{runner.PATIENCE_S:g} s",
     "SLICE": lambda: f"{transport.SLICE} frames",

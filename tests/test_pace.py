@@ -1,5 +1,7 @@
 """Delays and quotas: never too much, never out of order, never a storm."""
 
+import heapq
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,6 +84,54 @@ def test_T22_what_is_given_back_can_be_spent_by_others_and_nothing_more(
     for start, _ in spent:
         together = [weight for at, weight in spent if start <= at < start + window]
         assert sum(together) <= amount or len(together) == 1
+
+
+stalls = st.lists(st.tuples(st.integers(1, 3), st.integers(0, SECOND), st.integers(0, 3 * SECOND)), max_size=40)
+
+
+@given(stalls, st.integers(1, 6))
+def test_T22_C05_a_loop_that_stands_still_spends_no_more_in_any_window(
+    asked: list[tuple[int, int, int]], amount: int
+) -> None:
+    """Each of `asked` comes so much later than the one before, and after it the loop stands still for so long."""
+    quota, window = Quota(amount, 1.0), SECOND
+    now, ready_at, spent = 0, 0, list[tuple[int, int]]()
+    waiting: list[tuple[int, int, int, int]] = []
+    """(when its timer is due, number, reserved for less what was moved then, weight)"""
+
+    def awake(until: int) -> None:
+        """What is due by then, each not before the loop runs again."""
+        while waiting and waiting[0][0] <= until:
+            timer, number, first, weight = heapq.heappop(waiting)
+            at = max(timer, ready_at)
+            due = first + quota.moved
+            if due <= at and (due := quota.take(weight, due, at)) <= at:
+                spent.append((at, weight))
+            else:
+                heapq.heappush(waiting, (due, number, first, weight))
+
+    for number, (weight, later, stall) in enumerate(asked):
+        now = max(now + later, ready_at)
+        awake(now)
+        moved = quota.moved
+        at = quota.reserve(weight, now)
+        heapq.heappush(waiting, (at, number, at - moved, weight))
+        ready_at = now + stall
+    awake(1 << 62)
+    assert len(spent) == len(asked), "all have their turn"
+    for start, _ in spent:
+        together = [weight for when, weight in spent if start <= when < start + window]
+        assert sum(together) <= amount or len(together) == 1
+
+
+def test_T22_C05_who_is_late_moves_on_those_that_follow() -> None:
+    quota = Quota(1, 1.0)
+    assert [quota.reserve(1, 0) for _ in range(3)] == [0, SECOND, 2 * SECOND]
+    assert quota.take(1, 0, SECOND // 2) == SECOND // 2
+    assert quota.moved == SECOND // 2
+    assert quota.take(1, 3 * SECOND // 2, SECOND) == 3 * SECOND // 2, "too soon"
+    assert quota.take(1, 3 * SECOND // 2, 3 * SECOND // 2) == 3 * SECOND // 2
+    assert quota.reserve(1, 2 * SECOND) == 7 * SECOND // 2, "after the third, which goes at 2.5 s"
 
 
 def test_T22_what_was_never_reserved_or_is_long_past_cannot_be_given_back() -> None:

@@ -1,7 +1,8 @@
 """`python -m tests.fuzz.storms`: storms against the budget that all links to a venue share, in virtual time.
 
 A storm: many links drop at one moment, at a venue that is well, or out for a while, or that sends everybody away. Each
-link is what a `Driver` is to the budget (a turn, an attempt, back-off), without sockets. The judge counts for itself.
+link is what a `Driver` is to the budget (a turn, an attempt, back-off), without sockets; in a third of the storms the
+loop stands still now and then. The judge counts for itself.
 """
 
 import argparse
@@ -36,6 +37,7 @@ class Verdict(Struct):
     attempts: int = 0
     calls: int = 0
     bans: int = 0
+    stalls: int = 0
     early: int = 0
     over: int = 0
     late: int = 0
@@ -79,6 +81,9 @@ class Storm:
         """(told at, until) by the venue's own words, without our jitter."""
         self.up_at: list[int] = []
         self.given_back = 0
+        self.stalls: list[float] = []
+        """Seconds for which the loop stood still."""
+        self._stalls = self.dice.random() < 1 / 3
         self._due: list[tuple[int, int, Iterator[int]]] = []
         self._tie = count()
 
@@ -87,7 +92,11 @@ class Storm:
         for _ in range(self.links):
             self._step(self._link())
         while self._due:
-            self.now, _, waiter = heapq.heappop(self._due)
+            due, _, waiter = heapq.heappop(self._due)
+            self.now = max(self.now, due)
+            if self._stalls and self.dice.random() < 0.03:
+                self.stalls.append(self.dice.uniform(0.01, 2.0))
+                self.now += int(self.stalls[-1] * SECOND)
             self._step(waiter)
         return self._judge()
 
@@ -99,15 +108,20 @@ class Storm:
     def _turn(self, weight: int | None = None) -> Iterator[int]:
         """As `Edge.turn`; now and then who waits is cancelled, and asks again."""
         while True:
-            budget = self.budget
-            at = budget.connect_at(self.now) if weight is None else budget.fetch_at(weight, self.now)
-            if at > self.now and self.dice.random() < 0.1:
-                yield int(self.dice.uniform(self.now, at))
-                budget.give_back(weight, at)
+            budget, moved = self.budget, self.budget.moved(weight)
+            at = (budget.connect_at(self.now) if weight is None else budget.fetch_at(weight, self.now)) - moved
+            if at + moved > self.now and self.dice.random() < 0.1:
+                yield int(self.dice.uniform(self.now, at + moved))
+                budget.give_back(weight, at + budget.moved(weight))
                 self.given_back += weight is None
                 continue
-            yield at
-            if self.budget.blocked_until <= max(at, self.now):
+            due = at + moved
+            while due > self.now or (
+                budget.blocked_until <= self.now and (due := budget.take(weight, due, self.now)) > self.now
+            ):
+                yield due
+                due = at + budget.moved(weight)
+            if budget.blocked_until <= self.now:
                 return
 
     def _link(self) -> Iterator[int]:
@@ -156,13 +170,14 @@ class Storm:
         begin = max([self.heals_at, *(until for _, until in self.bans)])
         patience_s = {"well": 0.25 + 0.3, "out": Backoff.CAP_S + 0.3, "bans": 10.0 + Backoff.CAP_S}[self.kind]
         spread_s = max(0, max(self.up_at) - begin) / SECOND
-        beyond_s = spread_s - needed_s - patience_s
+        beyond_s = spread_s - needed_s - patience_s - sum(self.stalls)
         return Verdict(
             storms=1,
             links=self.links,
             attempts=len(self.attempts),
             calls=len(self.calls),
             bans=len(self.bans),
+            stalls=len(self.stalls),
             early=early,
             over=over(tries, *self.connects) + over(calls, *self.rest),
             late=int(len(self.up_at) != self.links) + int(beyond_s > 2.0),
