@@ -65,19 +65,28 @@ class Edge(Struct, frozen=True):
         budget = self.budget
         while True:
             now, moved = self.clock.mono_ns(), budget.moved(weight)
-            due = budget.connect_at(now) if weight is None else budget.fetch_at(weight, now)
-            if due > now:
-                self.meter.waited(due - now)
-            first = due - moved
-            try:
-                while due > now or (budget.blocked_until <= now and (due := budget.take(weight, due, now)) > now):
-                    await self.sleep_until(due)
-                    due, now = first + budget.moved(weight), self.clock.mono_ns()
-            except asyncio.CancelledError:
-                budget.give_back(weight, first + budget.moved(weight))
-                raise
-            if budget.blocked_until <= now:
+            at = budget.connect_at(now) if weight is None else budget.fetch_at(weight, now)
+            if at > now:
+                self.meter.waited(at - now)
+            if await self._taken(weight, at - moved):
                 return
+
+    async def _taken(self, weight: int | None, at: int) -> bool:
+        """Wait for the turn at `at` and take it; False where the venue has sent us away meanwhile."""
+        budget = self.budget
+        try:
+            while True:
+                due, now = at + budget.moved(weight), self.clock.mono_ns()
+                if due <= now:
+                    if budget.blocked_until > now:
+                        return False
+                    due = budget.take(weight, due, now)
+                    if due <= now:
+                        return True
+                await self.sleep_until(due)
+        except asyncio.CancelledError:
+            budget.give_back(weight, at + budget.moved(weight))
+            raise
 
     async def leisure(self, weight: int) -> None:
         """Wait until a call of this weight takes nothing from those that books wait for."""
