@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -73,8 +74,13 @@ def room_of(module: str) -> str:
     return module.partition(".")[0]
 
 
-def imports(path: Path, *, top_only: bool = False) -> Iterator[str]:
+@cache
+def imports(path: Path, *, top_only: bool = False) -> tuple[str, ...]:
     """Absolute names of what a file imports, anywhere in it (`from . import x` gives `marketfeed.x`)."""
+    return tuple(_imports(path, top_only=top_only))
+
+
+def _imports(path: Path, *, top_only: bool) -> Iterator[str]:
     tree = ast.parse(path.read_text("utf-8"))
     package = ("marketfeed", *path.relative_to(PACKAGE).parts[:-1])
     for node in tree.body if top_only else ast.walk(tree):
