@@ -35,6 +35,9 @@ from ._inlet import CLOSE_S, MAX_UNREAD_PONGS, Inlet, check_code, raised
 _log = logging.getLogger("marketfeed.transports.picows")
 _log.addHandler(logging.NullHandler())
 
+READ_BYTES = 64 << 10
+"""Read at once."""
+
 TEXT, BINARY, CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
 
 
@@ -139,6 +142,8 @@ class PicowsLink(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:  # noqa: D102
         self._transport = transport
+        below = transport.underlying_transport
+        below.set_protocol(_Bounded(below.get_protocol()))
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:  # noqa: D102
         frames = self._frames
@@ -256,6 +261,22 @@ class PicowsLink(WSListener):
     def _abort_later(self) -> None:
         if self._abort is None and not self._transport.is_disconnected:
             self._abort = asyncio.get_running_loop().call_later(CLOSE_S, self._transport.disconnect, False)
+
+
+class _Bounded(asyncio.BufferedProtocol):
+    """Stands before picows' own, which doubles its buffer for good whenever a read fills it.
+
+    After a burst each link would keep megabytes; so it grows for large messages alone.
+    """
+
+    def __init__(self, own: Any) -> None:
+        self._own_buffer = own.get_buffer
+        for name in ("buffer_updated", "eof_received", "connection_lost", "pause_writing", "resume_writing"):
+            setattr(self, name, getattr(own, name))
+
+    def get_buffer(self, sizehint: int) -> Any:
+        """As much of its buffer as is read at once."""
+        return self._own_buffer(sizehint)[:READ_BYTES]
 
 
 def _explained(exc: Exception, host: str, timeout_s: float, clock: Clock) -> Exception:
