@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from marketfeed.clock import SystemClock
 from marketfeed.errors import ConfigError, MissingExtra, TransportError
@@ -250,6 +251,31 @@ async def test_frames_arrive_in_order_with_one_stamp_a_read(transport: Transport
     assert ear.heard[50:] == [b"\x00\xff", b"", b"x" * 300, b"y" * MAX]
     assert ear.stamps == sorted(ear.stamps)
     await finish(ear, link, peer)
+
+
+@pytest.mark.parametrize("loop", [asyncio.SelectorEventLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_burst_does_not_leave_a_link_with_a_large_buffer(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """picows doubles its buffer whenever a read fills it, and never shrinks it; websockets has none of its own."""
+    picows = pytest.importorskip("marketfeed.transports.picows")
+
+    async def run() -> None:
+        venue = Venue()
+        await venue.start()
+        ear, link, peer = await opened(picows.PicowsTransport(), venue)
+        below = link._transport.underlying_transport.get_protocol()
+        messages = [b"%d" % n * 100 for n in range(100_000, 104_000)]
+        try:
+            peer.write(*[frame(TEXT, raw) for raw in messages])
+            await ear.hear(*messages)
+            assert len(below._own_buffer(-1)) <= 2 * picows.READ_BYTES
+            peer.write(frame(TEXT, b"x" * MAX))
+            await ear.hear(*messages, b"x" * MAX)
+        finally:
+            link.close(GIVEN_UP, "the test is over")
+            await venue.stop()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(run())
 
 
 async def test_a_read_is_handed_on_whole_and_in_slices(transport: Transport, venue: Venue) -> None:

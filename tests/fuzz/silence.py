@@ -96,8 +96,13 @@ async def quiet_day(hours: float, seed: int, network: Network, *, ticker: bool) 
     async with World(seed, sorted(SYMBOLS), network, rate=5.0, ticker=ticker) as world:
         await world.until_live(30.0)
         await world.run(LIVELY_S)
+
+        def hear(event: Head) -> None:
+            planned = isinstance(event, mf.Disconnected) and event.reason.startswith("replaced by")
+            told.update(["planned" if planned else type(event).__name__])
+
         for kind in Head.__subclasses__():
-            world.feed.on(kind, lambda event: told.update([type(event).__name__]))
+            world.feed.on(kind, hear)
         world.plant.pace(QUIET_RATE)
         await world.run(hours * 3_600, look_s=60.0, deep_s=600.0)
         books = sum(world.feed.book(name).live for name in world.names)
@@ -106,7 +111,7 @@ async def quiet_day(hours: float, seed: int, network: Network, *, ticker: bool) 
         "quiet_hours": hours,
         "tickers": "yes" if ticker else "no",
         "reconnects": found["Disconnected"],
-        "planned": found["Connected"] - found["Disconnected"],
+        "planned": found["planned"],
         "stale": found["Stale"],
         "gaps": found["Gap"],
         "asked_over_rest": found["Audit"],
