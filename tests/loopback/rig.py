@@ -69,7 +69,7 @@ class Auditor:
         elif isinstance(event, mf.BookVoid):
             assert event.epoch == self._open.pop(name)[0]
             self._gone.get(event.venue, set()).discard(name)
-        elif isinstance(event, mf.Disconnected):
+        elif isinstance(event, mf.Disconnected) and event.code:  # 0: it never stood, as one that was to take over
             ours = event.reason.startswith(("closed by us", "replaced by")) or event.link == "rest" or self._links > 1
             self._gone[event.venue] = {n for n in self._open if n.startswith(f"{event.venue}:") and not ours}
         elif isinstance(event, mf.Connected):
