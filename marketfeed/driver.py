@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from .commands import Close, Command, Fetch, Ping, Replace, Send
-from .edge import BANNED, SLOW_RETRY_NS, Edge
+from .edge import SLOW_RETRY_NS, Edge
 from .errors import ConfigError, TransportError
 from .log_limit import limited
 from .pace import SECOND, Backoff
@@ -172,9 +172,7 @@ class Driver:
         delay = self._backoff.down(now, edge.dice())
         if exc.fatal:
             delay = max(delay, SLOW_RETRY_NS)
-        if exc.status in BANNED or exc.retry_after_s is not None:
-            seconds = 60.0 if exc.retry_after_s is None else exc.retry_after_s
-            delay = max(delay, edge.budget.retry_after(seconds, now, edge.dice()) - now)
+        delay = max(delay, edge.budget.heed(exc.status, exc.retry_after_s, now, edge.dice()))
         self._maker.failed(str(exc), exc.status, delay / SECOND, self._backoff.attempt)
         edge.deliver()
         return delay
@@ -283,8 +281,7 @@ class Driver:
         else:
             now = edge.clock.mono_ns()
             edge.budget.used(reply.used_weight, now)
-            if reply.status in BANNED or reply.retry_after_s is not None:
-                edge.budget.retry_after(60.0 if reply.retry_after_s is None else reply.retry_after_s, now, edge.dice())
+            edge.budget.heed(reply.status, reply.retry_after_s, now, edge.dice())
             session.on_reply(fetch.token, reply.status, reply.body, edge.clock.unix_ns(), self._now())
         if session is self.session:
             self._after()

@@ -16,8 +16,6 @@ from .watch import UNWATCHED, Unwatched, Watch
 
 SLOW_RETRY_NS = 60 * SECOND
 """Between attempts that nothing but a change of settings or certificates can mend (T09, T15)."""
-BANNED = frozenset({403, 418, 429})
-"""Statuses by which a venue sends an address away; without a Retry-After they mean a minute."""
 
 
 class Edge(Struct, frozen=True):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from .edge import BANNED, SLOW_RETRY_NS, Edge
+from .edge import SLOW_RETRY_NS, Edge
 from .errors import TransportError
 from .events import Instrument
 from .pace import SECOND
@@ -59,12 +59,9 @@ class Listing:
     def away(self, exc: Exception) -> int:
         """How long a failure keeps us from trying again at least, in nanoseconds."""
         if isinstance(exc, TransportError):
-            if exc.status in BANNED or exc.retry_after_s is not None:
-                now = self._edge.clock.mono_ns()
-                seconds = 60.0 if exc.retry_after_s is None else exc.retry_after_s
-                return self._edge.budget.retry_after(seconds, now, self._edge.dice()) - now
-            if exc.fatal:
-                return SLOW_RETRY_NS
+            edge = self._edge
+            away = edge.budget.heed(exc.status, exc.retry_after_s, edge.clock.mono_ns(), edge.dice())
+            return away or (SLOW_RETRY_NS if exc.fatal else 0)
         return 0
 
     def _keep_if_listed(self, body: bytes) -> bool:

@@ -8,6 +8,8 @@ from .venues._spec import Pace
 SECOND = 1_000_000_000
 LATE_NS = 1_000_000
 """What a turn may be late by; the way to a venue varies by more."""
+BANNED = frozenset({403, 418, 429})
+"""Statuses by which a venue sends an address away; without a Retry-After they mean a minute."""
 
 
 class Spent(NamedTuple):
@@ -177,6 +179,12 @@ class Budget:
 
     def _quota(self, weight: int | None) -> Quota:
         return self._connects if weight is None else self._rest
+
+    def heed(self, status: int, retry_after_s: float | None, now: int, dice: float) -> int:
+        """Obey an answer: for how many nanoseconds it sends us away, 0 where it does not."""
+        if status not in BANNED and retry_after_s is None:
+            return 0
+        return self.retry_after(60.0 if retry_after_s is None else retry_after_s, now, dice) - now
 
     def retry_after(self, seconds: float, now: int, dice: float) -> int:
         """The venue sent us away for `seconds`; returns when we may come back.

@@ -266,3 +266,15 @@ def test_what_is_spent_of_a_quota_and_what_waits_for_its_turn() -> None:
     assert budget.spent(SECOND) == {"rest": (8, 4, 10, 1.0), "connects": (1, 0, 1, 5.0)}
     assert budget.spent(2 * SECOND)["rest"] == (4, 0, 10, 1.0)
     assert budget.spent(9 * SECOND)["rest"].used == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after_s", "away_s"),
+    [(200, None, 0), (503, None, 0), (503, 7.0, 7), (429, None, 60), (418, 120.0, 120), (403, 0.0, 0)],
+)
+def test_T14_an_answer_is_heeded_by_its_status_and_its_retry_after(
+    status: int, retry_after_s: float | None, away_s: int
+) -> None:
+    budget = Budget(PACE)
+    assert budget.heed(status, retry_after_s, 1000, 0.0) == away_s * SECOND
+    assert not away_s or budget.blocked_until == 1000 + away_s * SECOND

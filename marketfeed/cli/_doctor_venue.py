@@ -12,7 +12,6 @@ from typing import NamedTuple
 from ..budgets import budget_of
 from ..clock import SystemClock
 from ..cold_start import books
-from ..edge import BANNED
 from ..errors import ConfigError, TransportError
 from ..rest import AiohttpRest, Reply
 from ..settings import VenueSettings, credentials
@@ -163,9 +162,7 @@ class Visit:
         return max(0, self._budget.blocked_until - self._clock.mono_ns())
 
     def _heed(self, status: int, retry_after_s: float | None) -> None:
-        if status in BANNED or retry_after_s is not None:
-            seconds = 60.0 if retry_after_s is None else retry_after_s
-            self._budget.retry_after(seconds, self._clock.mono_ns(), 0.0)
+        self._budget.heed(status, retry_after_s, self._clock.mono_ns(), 0.0)
 
     async def _websocket(self) -> AsyncIterator[Finding]:
         plan = self._link()
