@@ -4,6 +4,7 @@ A file an endpoint in the folder of state, `bans/api.binance.com-443`, holds whe
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -74,3 +75,5 @@ class Bans:
             fresh.replace(self._path)
         except OSError as exc:
             log.warning("a ban of %.0f s is not kept for the next start: %r", ns / SECOND, exc)
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)

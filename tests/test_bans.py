@@ -89,6 +89,14 @@ def test_a_folder_that_cannot_be_written_is_told_and_the_ban_holds_in_this_proce
     assert left_s() > 3590
 
 
+def test_a_disk_that_refuses_is_left_as_it_was(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / "rest.example-8443").mkdir(parents=True)
+    with caplog.at_level(logging.WARNING, "marketfeed"):
+        budget().retry_after(3600, SystemClock.mono_ns(), 0.0)
+    assert "not kept for the next start" in caplog.text
+    assert [path.name for path in folder.iterdir()] == ["rest.example-8443"]
+
+
 @pytest.mark.parametrize(
     ("environment", "found"),
     [
