@@ -3,6 +3,7 @@
 `python -m tests.fuzz.simulation` and `python -m tests.fuzz.recovery` run the long of it.
 """
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -10,12 +11,14 @@ import sys
 import pytest
 
 import marketfeed as mf
+from marketfeed.pace import Budget
 from marketfeed.testing import Network, run
 
 from ..conftest import ROOT
 from ..fuzz import recovery, silence, simulation
 from ..fuzz.oracle import SYMBOLS
 from .faults import TRANSPORT
+from .manners import Manners
 from .world import World
 
 VENUES = sorted(SYMBOLS)
@@ -146,3 +149,17 @@ def test_a_virtual_network_is_left_without_a_connection() -> None:
     network = Network(1)
     run(recovery.strike("end", "coinbase", 1, network), network)
     assert network.open == 0
+
+
+def test_T14_a_feed_that_does_not_heed_a_ban_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Budget, "heed", lambda *_: 0)
+    network = Network(1)
+
+    async def main() -> Manners:
+        async with World(1, ["binance"], network, faults="http429=3,retry_after=5") as world:
+            await asyncio.sleep(20.0)
+            with pytest.raises(AssertionError, match=r"T14: .* before the end of its ban"):
+                world.look()
+            return world.manners
+
+    assert run(main(), network).told == 3

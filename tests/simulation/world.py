@@ -18,21 +18,18 @@ import marketfeed as mf
 from marketfeed import sim
 from marketfeed.book import BookSide
 from marketfeed.events import Head
-from marketfeed.rest import AiohttpRest, Reply
 from marketfeed.sync import MAX_BUFFERED
 from marketfeed.testing import LoopClock, Network, Way
-from marketfeed.venues._spec import Request
 
 from ..fuzz.oracle import KRAKEN_DEPTH, SYMBOLS, Checker
 from ..loopback.rig import Auditor
 from .connect_proxy import ConnectProxy
 from .ledger import Ledger
+from .manners import Door, Manners, Rest
 from .tape import RawTape
 
-LINKS = 2
-"""While one connection takes over from another, each has a book to open."""
-OURS = re.compile(":(pong|slow reader|first subscribe)$")
-"""What a client is blamed for where its network is to blame."""
+OURS = re.compile(":(pong|slow reader|first subscribe|early)$")
+"""What a client is blamed for where its network is to blame; `Manners` know who was told to stay away."""
 
 
 class WakingLoopClock(LoopClock):
@@ -40,25 +37,6 @@ class WakingLoopClock(LoopClock):
 
     def asleep_ns(self) -> int:
         return 0  # where the loop's time jumps, the monotonic clock knows of it
-
-
-class Rest(AiohttpRest):
-    """REST as it is, watched: one call for one book of a connection at a time (I7)."""
-
-    def __init__(self, clock: LoopClock) -> None:
-        super().__init__(clock=clock)
-        self.open: Counter[str] = Counter()
-        self.wrong = ""
-
-    async def fetch(self, base: str, request: Request) -> Reply:
-        key = base + request.path
-        self.open[key] += 1
-        if self.open[key] > LINKS and "depth" in key:
-            self.wrong = f"I7: {self.open[key]} calls at a time for {key}"
-        try:
-            return await super().fetch(base, request)
-        finally:
-            self.open[key] -= 1
 
 
 class World:
@@ -82,7 +60,8 @@ class World:
         self.rate = rate
         self.dice = Random(f"world {seed}")
         self.clock = WakingLoopClock()
-        self.rest = Rest(self.clock)
+        self.manners = Manners(self.clock, round(sim.Faults.parse(faults).retry_after))
+        self.rest = Rest(self.clock, self.manners)
         self.audit = Auditor(renewals=True)
         self.audits: list[Auditor] = []
         """Those of readers."""
@@ -122,7 +101,7 @@ class World:
             at = self.plant.endpoints[venue]
             proxy = self.proxy and self.proxy.url
             settings[venue] = mf.VenueSettings(ws=at.ws.replace("127.0.0.1", "localhost"), rest=at.rest, proxy=proxy)
-        options: dict[str, Any] = {"transport": "websockets", "rest": self.rest, "clock": self.clock}
+        options: dict[str, Any] = {"transport": Door(self.manners), "rest": self.rest, "clock": self.clock}
         self.feed = mf.Feed(settings, dice=self.dice.random, **(options | self._options))
         await self.feed.__aenter__()
         if self._taped:
@@ -200,8 +179,7 @@ class World:
         """Check what can be seen from outside, now; `deep` compares whole books (I3, I4, I10, I11, I12)."""
         if self._tape is not None:
             self._tape.step()
-        if self.rest.wrong:
-            self.wrong.append(self.rest.wrong)
+        self.wrong += filter(None, (self.rest.wrong, self.manners.wrong))
         if broken := {rule: n for rule, n in self.plant.breaches.items() if not OURS.search(rule)}:
             self.wrong.append(f"rules of venues broken: {broken}")
         for runner in self.feed._runners.values():
