@@ -255,7 +255,7 @@ PLANS: list[tuple[str, int, tuple[int, int, int, float]]] = [
     ("binance", 1, (1, 1, 90, 0.0)),
     ("binance", 100, (1, 1, 5_040, 60.0)),
     ("binance", 500, (3, 5, 25_040, 300.0)),
-    ("coinbase", 500, (9, 18, 1, 1.0)),
+    ("coinbase", 500, (9, 18, 1, 2.0)),
     ("kraken", 1_000, (2, 10, 2, 1.0)),
 ]
 
