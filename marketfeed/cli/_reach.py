@@ -17,7 +17,8 @@ DATA = frozenset({Connected, *MARKET_TYPES, *CHAIN_TYPES})
 class Reach:
     """Follows the events of a feed: `event` says when the first venue is reached, `check` raises what ends a command.
 
-    It ends where nothing was reached in time, where every venue blocks this address, and where all is refused.
+    It ends where nothing was reached in time, at once where nothing can be (every venue blocks this address, or sent it
+    away for longer), and where all is refused.
     """
 
     def __init__(self, wanted: Iterable[Subscription], source: Source) -> None:
@@ -37,7 +38,7 @@ class Reach:
             self._failures.pop(event.venue, None)
         elif isinstance(event, Disconnected):
             self._failures[event.venue] = event
-            self._all_blocked()
+            self._hopeless()
         elif isinstance(event, Refused):
             self._refused[f"{event.venue}:{event.symbol}:{event.channel}"] = event.reason
             if self._refused.keys() >= self._wanted:
@@ -57,11 +58,15 @@ class Reach:
         """Whether one of these has refused something: its connection is on the way."""
         return any(name.partition(":")[0] in venues for name in self._refused)
 
-    def _all_blocked(self) -> None:
-        if not self._reached and set(self._source.venues) <= self._failures.keys():
-            words = [blocked(event) for event in self._failures.values()]
-            if all(words):
-                raise _exit.Failed(_exit.UNREACHED, "; ".join(words))
+    def _hopeless(self) -> None:
+        """Raise Failed where every venue blocks this address, or is to be left alone for longer than is waited."""
+        if self._reached or not set(self._source.venues) <= self._failures.keys():
+            return
+        words = [blocked(event) for event in self._failures.values()]
+        if all(words):
+            raise _exit.Failed(_exit.UNREACHED, "; ".join(words))
+        if all(event.retry_s > REACH_S for event in self._failures.values()):
+            raise _exit.Failed(_exit.UNREACHED, self._unreached())
 
     def _unreached(self) -> str:
         why = []

@@ -144,6 +144,17 @@ def test_a_geo_block_is_named():
     assert "--endpoint binance=wss://HOST,https://HOST" in result.stderr
 
 
+def test_T14_a_ban_that_lasts_is_told_at_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("MARKETFEED_STATE", str(tmp_path))
+    (tmp_path / "bans").mkdir()
+    (tmp_path / "bans" / "127.0.0.1-1").write_text(str(time.time_ns() + 300 * 10**9))
+    began = time.monotonic()
+    result = call("tail", "BTC-USD", "--endpoint", "coinbase=ws://127.0.0.1:1,http://127.0.0.1:1/banned")
+    assert time.monotonic() - began < _reach.REACH_S / 2
+    assert result.exit_code == _exit.UNREACHED
+    assert "Coinbase sent this address away before, and is left alone for 5 min more" in result.stderr
+
+
 def test_duration_and_idle_timeout():
     assert call("tail", "BTC-USD", "--sim", "--duration", "400ms").exit_code == 0
     idle = call("tail", "BTC-USD", "--sim", "--idle-timeout", "1ms")
