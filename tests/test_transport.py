@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 import subprocess
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -23,10 +24,13 @@ from marketfeed.transport import GIVEN_UP, SLICE, Link, Transport, check_url, pi
 from marketfeed.transports import _dial
 from marketfeed.transports._failures import failed, retry_after_s
 from marketfeed.transports.fake import FakeTransport
+from marketfeed.transports.websockets import TURN_BYTES
 
 TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 SOON = 5.0
 MAX = 100_000
+MOST_READ = 256_000
+"""By uvloop, at once."""
 ENDED = "connection lost: no close frame came"
 
 
@@ -847,6 +851,13 @@ def expired(folder: Path) -> tuple[Path, Path]:
     return key, folder / "old.pem"
 
 
+def serving(certificate: tuple[Path, Path]) -> ssl.SSLContext:
+    """For a server with that key and certificate."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate[1], certificate[0])
+    return tls
+
+
 @pytest.fixture(scope="module")
 def own_certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return certificate(tmp_path_factory.mktemp("tls"), "DNS:localhost")
@@ -854,14 +865,57 @@ def own_certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pat
 
 @pytest.fixture
 async def tls_venue(no_leaks: None, own_certificate: tuple[Path, Path]) -> AsyncIterator[Venue]:
-    key, cert = own_certificate
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(cert, key)
+    tls = serving(own_certificate)
     venue = Venue()
     await venue.start(tls)
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # the server's side complains of the alert
     yield venue
     await venue.stop()
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["ws", "wss"])
+@pytest.mark.parametrize("loop", [asyncio.SelectorEventLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_burst_leaves_all_else_its_turns(
+    transport: Transport,
+    loop: Callable[[], asyncio.AbstractEventLoop],
+    secure: bool,
+    own_certificate: tuple[Path, Path],
+) -> None:
+    """uvloop would read megabytes from one socket before anything else goes on."""
+    heard: Counter[int] = Counter()
+    turn = 0
+
+    class Counting(Ear):
+        def on_frames(self, frames: list[bytes], recv_ns: int) -> None:
+            heard[turn] += sum(map(len, frames))
+            super().on_frames(frames, recv_ns)
+
+    async def run() -> None:
+        venue, ear = Venue(), Counting()
+        await venue.start(serving(own_certificate) if secure else None)
+        trusting = ssl.create_default_context(cafile=own_certificate[1])
+        link = await connect(type(transport)(tls=trusting), venue.url, ear)  # type: ignore[call-arg]
+        peer = await venue.peer()
+
+        def count() -> None:
+            nonlocal turn
+            turn += 1
+            counted.append(asyncio.get_running_loop().call_soon(count))
+
+        counted: deque[asyncio.Handle] = deque(maxlen=1)
+        count()
+        messages = [b"%d" % n * 100 for n in range(100_000, 106_000)]
+        try:
+            peer.write(*[frame(TEXT, raw) for raw in messages])
+            await ear.hear(*messages)
+        finally:
+            counted.pop().cancel()
+            link.close(GIVEN_UP, "the test is over")
+            await venue.stop()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(run())
+    assert max(heard.values()) <= TURN_BYTES + MOST_READ
 
 
 async def test_self_signed_certificate_is_refused(transport: Transport, tls_venue: Venue) -> None:
@@ -892,8 +946,7 @@ async def test_tls(transport: Transport, tls_venue: Venue, own_certificate: tupl
 
 async def test_T09_an_expired_certificate_is_refused(transport: Transport, no_leaks: None, tmp_path: Path) -> None:
     key, cert = expired(tmp_path)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(cert, key)
+    tls = serving((key, cert))
     venue = Venue()
     await venue.start(tls)
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # the server's side complains of the alert

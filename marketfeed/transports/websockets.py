@@ -27,6 +27,9 @@ from ._inlet import CLOSE_S, MAX_UNREAD_PONGS, Inlet, check_code, raised
 _log = logging.getLogger("marketfeed.transports.websockets")
 _log.addHandler(logging.NullHandler())
 
+TURN_BYTES = 256 << 10
+"""Read from a connection before all else in the loop has its turn."""
+
 
 class WebsocketsTransport:
     """Connects with `websockets`. `tls` replaces the default verification context, for a private authority."""
@@ -133,6 +136,7 @@ class _Connection(ClientConnection):
         self._frames: list[bytes] = []  # of the read in hand, not yet handed on
         self._parts = bytearray()
         self._abort: asyncio.TimerHandle | None = None
+        self._unread = TURN_BYTES  # of this turn of the loop, or a later one
 
     def data_received(self, data: bytes) -> None:
         self._recv_ns = self._unix_ns()
@@ -140,6 +144,20 @@ class _Connection(ClientConnection):
         self._hand_on()
         if self.protocol.state is not OPEN:
             self._wind_up()
+        self._unread -= len(data)
+        if self._unread <= 0:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Let all else have its turn: uvloop reads 32 times in a row where there is so much, megabytes at once."""
+        self._unread = TURN_BYTES
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+            self.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def process_event(self, event: Event) -> None:
         if self.response is None or not isinstance(event, Frame):
