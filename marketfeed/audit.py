@@ -89,7 +89,8 @@ class Auditing(Generic[N]):
         """Do what is due; returns when the next is, or None."""
         for native in [native for native in self._checked if native not in self._books]:
             self._fetches.forget(native)
-            del self._checked[native]
+            for tell in self._checked.pop(native).probed:
+                tell("unclear")
         for native, sync in list(self._books.items()):
             self._look(native, sync, self._known(native, mono_ns), mono_ns, ts_recv)
         later = self._fetches.tick(mono_ns)
@@ -122,7 +123,7 @@ class Auditing(Generic[N]):
 
     def _look(self, native: str, sync: BookSync[N], known: Checked, now: int, ts_recv: int) -> None:
         if sync.state != "live" or (known.state != "idle" and sync.memory is not known.memory):
-            if known.state != "idle":
+            if known.state != "idle" or known.probed:
                 self._end(native, known, now, "unclear")
             return
         if known.state == "idle":
@@ -144,8 +145,7 @@ class Auditing(Generic[N]):
             known.due = min(known.due, known.since + AGAIN_NS)
         if known.due <= now:
             known.memory = sync.remember(2 * self._rule.audit)
-            if known.memory is not None:
-                known.state, known.since = "remembering", now
+            known.state, known.since = "remembering", now
 
     def _judge(self, native: str, sync: BookSync[N], known: Checked, now: int, ts_recv: int) -> None:
         memory: Memory[N] = known.memory
@@ -161,8 +161,8 @@ class Auditing(Generic[N]):
                 self._tell(native, sync, known, now, ts_recv, "unclear", Compared(example="every level changed"))
                 return
             self._tell(native, sync, known, now, ts_recv, "differs" if found.wrong else "equal", found)
-        elif picture.seq < memory.seq:
-            example = f"REST shows update {picture.seq}, from before {memory.seq}"
+        elif picture.seq < (since := memory.seq if memory.learned is None else memory.newest):
+            example = f"REST shows update {picture.seq}, from before {since}"
             self._tell(native, sync, known, now, ts_recv, "unclear", Compared(example=example))
         elif picture.seq > memory.newest:
             if now - known.since >= BEHIND_NS:
@@ -170,7 +170,7 @@ class Auditing(Generic[N]):
                 self._tell(native, sync, known, now, ts_recv, "differs", Compared(example=example))
         else:
             found = memory.compare(picture, memory.at(picture.seq), self._rule.audit, sync.edges)
-            if not found.wrong:
+            if not found.wrong and memory.learned is None:
                 sync.learn(picture, self._rule.window)
             self._tell(native, sync, known, now, ts_recv, "differs" if found.wrong else "equal", found)
 

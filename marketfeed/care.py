@@ -47,8 +47,9 @@ class Care(Generic[N]):
 
     def forget(self, native: str) -> None:
         """Ask for trades of this market no more."""
-        if self._backfills is not None:
-            self._backfills.forget(native)
+        for part in (self._backfills, self._probes):
+            if part is not None:
+                part.forget(native)
 
     def close(self, ts_recv: int) -> None:
         """The connection is gone: trades that wait are told."""
@@ -59,7 +60,7 @@ class Care(Generic[N]):
         """Have a book compared now, or trades asked for; False where that is not possible."""
         if channel == "book":
             return self._auditing is not None and self._auditing.probe(native, told, mono_ns)
-        return channel == "trades" and self._probes is not None and self._probes.probe(native, told)
+        return channel == "trades" and self._probes is not None and self._probes.probe(native, told, mono_ns)
 
     def on_reply(self, token: int, status: int, body: bytes, ts_recv: int, mono_ns: int) -> bool:
         """An answer; returns whether it was asked for here. Raises ValueError where it cannot be read."""
@@ -79,4 +80,7 @@ class Care(Generic[N]):
     def tick(self, mono_ns: int, ts_recv: int) -> int | None:
         """Do what is due; returns when the next is, or None."""
         parts = [part for part in (self._backfills, self._auditing) if part is not None]
-        return min((at for part in parts if (at := part.tick(mono_ns, ts_recv)) is not None), default=None)
+        due = [part.tick(mono_ns, ts_recv) for part in parts]
+        if self._probes is not None:
+            due.append(self._probes.tick(mono_ns))
+        return min((at for at in due if at is not None), default=None)

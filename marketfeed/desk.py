@@ -153,12 +153,22 @@ class Desk:
         self._leave(leaving, now)
 
     def renew(self, key: Key) -> bool:
-        """Unsubscribe and subscribe again, for a new snapshot; False where that is under way already."""
+        """Unsubscribe and subscribe again, for a new snapshot; False where that is under way already.
+
+        What is asked for and heard is served, though its acknowledgement is still on the way.
+        """
         entry = self.entries.get(key)
-        if entry is None or entry.state not in ("acked", "flowing"):
+        if entry is None or not (
+            entry.state in ("acked", "flowing") or (entry.state == "asked" and entry.stream.heard() > entry.seen)
+        ):
             return False
         self._renew(entry)
         return True
+
+    def serves(self, key: Key) -> bool:
+        """Whether what is heard of it goes on: of one that is being left some may still come."""
+        entry = self.entries.get(key)
+        return entry is not None and entry.state != "dropping"
 
     def mute(self, key: Key, reason: str, recv_ns: int) -> None:
         """It fell silent while the connection lives: tell it, and ask for it anew (T04)."""

@@ -10,6 +10,11 @@ MAX_DELAY_S = 30.0
 FIRST_DELAY_S = 0.25
 
 
+def delay_ns(tries: int) -> int:
+    """Before another call, after so many in vain: none, then 0.25 s, doubling up to 30 s."""
+    return int(min(MAX_DELAY_S, FIRST_DELAY_S * 2.0 ** min(tries - 1, 16)) * SECOND) if tries > 0 else 0
+
+
 class Fetches:
     """At most one fetch a stream is open (I7); a reply to any other token is nobody's (I8).
 
@@ -39,8 +44,7 @@ class Fetches:
             return
         tries = self._tries.get(native, 0)
         if tries:
-            delay = min(MAX_DELAY_S, FIRST_DELAY_S * 2.0 ** min(tries - 1, 16))
-            self._later[native] = mono_ns + int(delay * SECOND)
+            self._later[native] = mono_ns + delay_ns(tries)
         else:
             self._go(native)
 

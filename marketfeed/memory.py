@@ -65,8 +65,14 @@ class Memory(Generic[N]):
         return self._seen(lambda seq, before: "across")
 
     def at(self, seq: int) -> tuple[Seen, Seen]:
-        """The size that each price had at that number; any, where an update across it changed it."""
-        return self._seen(lambda last, before: "before" if last <= seq else "across" if before < seq else "")
+        """The size that each price had at that number; any, where an update across it changed it.
+
+        With what an audit has learned, which is so from the newest number on.
+        """
+        both = self._seen(lambda last, before: "before" if last <= seq else "across" if before < seq else "")
+        for seen, learned in zip(both, self.learned or ((), ()), strict=True):
+            seen.update(learned)
+        return both
 
     def touched_after(self, seq: int) -> tuple[set[N], set[N]]:
         """Prices that changed after that number, or may have, by side."""

@@ -30,7 +30,7 @@ from .events import (
     SchemaDrift,
     VenueStatus,
 )
-from .fetches import Fetches
+from .fetches import Fetches, delay_ns
 from .liveness import Heard, Liveness, Muted
 from .number import N
 from .outlet import Stream
@@ -46,6 +46,9 @@ from .venues._spec import Context, LinkPlan, Polls, Request, RestBooks, Venue
 SAMPLE = 200
 MAX_RESYNCS = 3
 """New snapshots of one book asked for on one connection within a minute; more make a new connection."""
+STEADY_NS = 10 * SECOND
+"""A book over REST that was live for so long is steady; one that is lost before it is, again and again, is asked for
+after growing delays, so that it does not spend what all share."""
 
 
 class Session(Generic[N]):
@@ -118,6 +121,8 @@ class Session(Generic[N]):
             audit_s=audit_s,
         )
         self._probing = False
+        self._probed_at = 0
+        """How many frames had come."""
         self._why = ""
         """Why the connection is probed."""
         self._sure = False
@@ -129,6 +134,10 @@ class Session(Generic[N]):
         self._recv_ns = 0
         self._mono_ns = 0
         self._resyncs: dict[str, list[int]] = {}
+        self._joined: dict[str, int] = {}
+        """When a REST snapshot was joined last (mono_ns)."""
+        self._losses: dict[str, int] = {}
+        """How often in a row such a book was lost before it was steady."""
         self._max_resyncs = max_resyncs
         self._drifts: set[str] = set()
         self._closing = self._leaving = False
@@ -191,6 +200,7 @@ class Session(Generic[N]):
                 self._tell_malformed(body, f"REST snapshot of {escaped(native, 40)}: {_words(exc)}")
         if sync.state in ("live", "joining"):
             self._fetches.served(native)
+            self._joined[native] = mono_ns
         else:
             self._fetches.ask(native, mono_ns)
         self.deadline = 0
@@ -245,13 +255,13 @@ class Session(Generic[N]):
         leaving = [(s.channel, self._instruments[s.symbol].native) for s in drop]
         for subscription in drop:
             self._streams.leave(subscription, self, self._recv_ns)
+        self._desk.drop(leaving, mono_ns)
         for channel, native in leaving:
             self._sinks(channel).pop(native, None)
             if channel == "chain":
                 self._polling.drop(native)
             elif channel == "trades":
                 self._care.forget(native)
-        self._desk.drop(leaving, mono_ns)
         self.deadline = 0
 
     def on_close(self, code: int, reason: str, recv_ns: int, *, retry_s: float | None = 0.0, attempt: int = 0) -> None:
@@ -402,7 +412,14 @@ class Session(Generic[N]):
                 rule, depth = self.venue.book, entry.subscription.depth
                 limit = 4 * self.venue.pace.max_message
                 self.books[entry.native] = BookSync(
-                    rule, stream, entry.native, rule.offered(depth), self.counts, self._resync, limit
+                    rule,
+                    stream,
+                    entry.native,
+                    rule.offered(depth),
+                    self.counts,
+                    self._resync,
+                    limit,
+                    partial(self._desk.serves, entry.key),
                 )
         else:
             self._sinks(channel)[entry.native] = stream
@@ -412,6 +429,8 @@ class Session(Generic[N]):
     def _gone(self, entry: Entry) -> None:
         if entry.subscription.channel == "book":
             self._resyncs.pop(entry.native, None)
+            self._joined.pop(entry.native, None)
+            self._losses.pop(entry.native, None)
             self._fetches.forget(entry.native)
         elif entry.subscription.channel == "chain":
             self._polling.forget(entry.native)
@@ -496,7 +515,10 @@ class Session(Generic[N]):
         native = sync.native
         self.deadline = 0
         if self.venue.book.snapshot == "rest":
-            self._fetches.ask(native, self._mono_ns)
+            if delay := self._delay(native):
+                self._fetches.ask_at(native, self._mono_ns + delay)
+            else:
+                self._fetches.ask(native, self._mono_ns)
         elif self._desk.renew(("book", native)):
             self.counts.resyncs += 1
             recent = [at for at in self._resyncs.get(native, ()) if at > self._mono_ns - 60 * SECOND]
@@ -504,14 +526,25 @@ class Session(Generic[N]):
             if len(recent) >= self._max_resyncs:
                 self._close(f"{len(recent) + 1} resyncs of {escaped(native, 40)} within a minute")
 
+    def _delay(self, native: str) -> int:
+        """Until a book is asked for over REST: 0, but for one that was lost soon after it was joined, again."""
+        joined = self._joined.pop(native, None)
+        if joined is None:
+            return 0
+        self.counts.resyncs += 1
+        soon = self._mono_ns - joined < STEADY_NS
+        losses = self._losses[native] = self._losses.get(native, 0) + 1 if soon else 0
+        return delay_ns(losses - 1)
+
     def _look_alive(self, mono_ns: int, age_ns: int) -> None:
         verdict, why = self._pulse.look(self._heard() if self._plan.url else self._polling.lively, mono_ns, age_ns)
         if verdict in ("quiet", "unsure") and not self._probing:
             self._why, self._sure = why, verdict == "quiet"
             # of books, else of trades, the liveliest is asked about: one that is always quiet would speak for all
             entries = self._desk.entries.values()
+            self._probed_at = self._frames
             self._probing = any(
-                self._care.probe(*entry.key, self._link_probed, mono_ns)
+                self._care.probe(*entry.key, partial(self._link_probed, entry), mono_ns)
                 for entry in sorted(entries, key=lambda e: (e.key[0] == "book", e.stream.heard()), reverse=True)
             )
         if verdict == "dead" or (verdict == "quiet" and not self._probing):
@@ -528,12 +561,15 @@ class Session(Generic[N]):
         due = any(entry.acked for entry in self._desk.entries.values())
         return self._frames - self._answers if due else self._frames
 
-    def _link_probed(self, verdict: Verdict) -> None:
-        """REST says whether a connection without data is of a quiet market (T05)."""
+    def _link_probed(self, entry: Entry, verdict: Verdict) -> None:
+        """REST says whether a connection without data is of a quiet market (T05).
+
+        Where it says nothing since data came, or the stream that was asked about was left, the next look decides.
+        """
         self._probing = False
         if verdict == "equal" or (verdict == "unclear" and not self._sure):
             self._pulse.believe(self._mono_ns)
-        else:
+        elif verdict == "differs" or (self._desk.serves(entry.key) and self._frames == self._probed_at):
             self._close(self._why)
 
     def _close(self, reason: str, *, dead: bool = False) -> None:

@@ -44,7 +44,8 @@ _Delta = tuple[int, int, tuple[Level[N], ...], tuple[Level[N], ...], int, int]
 class BookSync(Generic[N]):
     """Applies the venue's `BookRule` to one book; the decoder calls `snapshot` and `delta` (see `BookSink`).
 
-    `ask(sync)` is called whenever a new snapshot is needed; asking is idempotent. `buffer_bytes` bounds what is held
+    `ask(sync)` is called whenever a new snapshot is needed; asking is idempotent. `served` tells whether the venue goes
+    on after what it has sent: a book is not opened by the last of a subscription. `buffer_bytes` bounds what is held
     while a snapshot is awaited: passing it is a gap, never growth (I5).
     """
 
@@ -64,6 +65,7 @@ class BookSync(Generic[N]):
         "_renewed",
         "_rule",
         "_seen",
+        "_served",
         "_stream",
         "book",
         "depth",
@@ -82,6 +84,7 @@ class BookSync(Generic[N]):
         counts: Counts,
         ask: Callable[["BookSync[N]"], None],
         buffer_bytes: int = 64 * 2**20,
+        served: Callable[[], bool] = lambda: True,
     ) -> None:
         self.native = native
         self.depth = depth
@@ -100,6 +103,7 @@ class BookSync(Generic[N]):
         self._stream = stream
         self._counts = counts
         self._ask = ask
+        self._served = served
         self._buffer: list[_Delta[N]] = []
         self._buffer_bytes = buffer_bytes
         self._held = 0
@@ -111,6 +115,9 @@ class BookSync(Generic[N]):
         self, seq: int, bids: Levels[N], asks: Levels[N], ts_event: int, ts_recv: int, proof: Proof | None = None
     ) -> None:
         """A whole book; see `BookSink`."""
+        if not self._served():
+            self._counts.unproven += 1
+            return
         if self._rule.snapshot == "rest":
             if self.state == "buffering":
                 self._load(bids, asks, None)
@@ -122,7 +129,7 @@ class BookSync(Generic[N]):
             return
         self.state = "live"
         self.seq = self._seen = seq
-        self._crossed_since = 0
+        self._crossed_since = JUST_CROSSED if self.book.crossed() else 0
         self._stream.opened(self, self.book, seq, self._horizon, ts_event, ts_recv)
 
     def delta(
@@ -190,10 +197,14 @@ class BookSync(Generic[N]):
         return self._edges
 
     def remember(self, levels: int) -> Memory[N] | None:
-        """Keep what changes from now on, beside the best `levels` as they are; None where that is not possible now."""
-        if self.state != "live" or (self.memory is not None and self.memory.learned):
+        """Keep what changes from now on, beside the best `levels` as they are; None for a book that is not live.
+
+        Where the next update is still to bring what an audit has learned, nothing has changed since that one.
+        """
+        if self.state != "live":
             return None
-        self.memory = Memory(self.book, self.seq, levels)
+        if self.memory is None or self.memory.learned is None:
+            self.memory = Memory(self.book, self.seq, levels)
         return self.memory
 
     def learn(self, picture: Picture[N], window: int) -> None:
@@ -296,6 +307,9 @@ class BookSync(Generic[N]):
     def _hold(self, delta: _Delta[N]) -> None:
         """Keep a delta until a snapshot can be joined, or join it."""
         size = LEVEL_BYTES * (len(delta[2]) + len(delta[3]) + 2)
+        if self.state == "waiting" and not self._served():
+            self._counts.unproven += 1
+            return
         if self._buffer and (len(self._buffer) >= MAX_BUFFERED or self._held + size > self._buffer_bytes):
             self._stream.lost("overflow", delta[5], f"{len(self._buffer)} updates waited for a snapshot in vain")
             self._restart()

@@ -517,15 +517,49 @@ def test_a_side_known_further_than_a_picture_stays_so() -> None:
     assert rig.sync.edges == (93.0, 108.0)
 
 
-def test_an_audit_waits_until_what_was_learned_is_told() -> None:
+def learned() -> Rig:
+    """One whose next update is to bring what an audit has learned."""
     rig = far().delta(7, tuple((p, 0.0) for p, _ in ladder(100, 5, -1))).due()
     rig.answer(7, ladder(95, 8, -1), ladder(101, 8, 1))
+    assert rig.sync.memory is not None
+    assert rig.sync.memory.learned is not None
+    rig.told.clear()
+    return rig
+
+
+@pytest.mark.parametrize(
+    ("seq", "size", "verdict"),
+    [(7, 1.0, "equal"), (7, 2.0, "differs"), (8, 1.0, "differs"), (6, 1.0, "unclear")],
+    ids=["quiet", "wrong", "moved on", "old"],
+)
+def test_T04_T05_a_market_can_be_asked_about_before_what_was_learned_is_told(
+    seq: int, size: float, verdict: str
+) -> None:
+    rig = learned()
     verdicts: list[str] = []
     assert rig.auditing.probe("AB", verdicts.append, rig.now)
-    rig.wait(5)
-    assert not rig.fetches
-    rig.delta(8).wait(0.25)
-    assert rig.fetches
+    rig.wait(0.25).answer(seq, ((95, 1.0), (94, size), *ladder(93, 6, -1)), ladder(101, 8, 1)).wait(3)
+    assert verdicts == [verdict]
+    if verdict in ("equal", "unclear"):
+        rig.delta(8, ((95, 3.0),))
+        assert {94.0, 93.0} <= {price for price, _ in rig.sync.book.bids.all()}  # what was learned is not lost
+
+
+@pytest.mark.parametrize("how", ["dropped", "void", "changed"])
+def test_T04_whoever_asks_about_a_book_is_told_whatever_happens(how: str) -> None:
+    rig = Rig()
+    verdicts: list[str] = []
+    assert rig.auditing.probe("AB", verdicts.append, rig.now)
+    if how == "dropped":
+        rig.books.clear()
+    elif how == "void":
+        rig.sync.doubt("sequence", "a hole", 1)
+    else:
+        rig = learned()
+        assert rig.auditing.probe("AB", verdicts.append, rig.now)
+        rig.wait(0.25).delta(8)
+    rig.wait(0.25)
+    assert verdicts == ["unclear"]
 
 
 def test_P26_a_book_that_ran_from_all_that_is_known_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:

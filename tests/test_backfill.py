@@ -398,9 +398,9 @@ def test_P12_P14_nothing_is_lost_in_silence_doubled_or_out_of_order(
 # In a session, at each venue
 
 
-def binance_trade(number: int) -> Any:
-    data = {"e": "trade", "E": number, "s": "BTCUSDT", "t": number, "p": "1.5", "q": "2", "T": number, "m": True}
-    return {"stream": "btcusdt@trade", "data": data}
+def binance_trade(number: int, symbol: str = "BTCUSDT") -> Any:
+    data = {"e": "trade", "E": number, "s": symbol, "t": number, "p": "1.5", "q": "2", "T": number, "m": True}
+    return {"stream": f"{symbol.lower()}@trade", "data": data}
 
 
 def at_binance(**care: Any) -> Talk:

@@ -54,6 +54,36 @@ def test_T05_a_quiet_one_is_asked_about_less_and_less_and_left_alone() -> None:
     assert waits == pytest.approx([7, 14, 28, 56, 112, 120, 120], abs=1)
 
 
+def test_T04_one_of_which_rest_says_nothing_in_time_is_left() -> None:
+    """The call waits for a turn, as it does while the venue has sent us away."""
+    talk = lively()
+    until_asked(talk, 10)
+    talk.wait(29)
+    assert not talk.closed
+    talk.wait(2)
+    assert talk.closed == "no data for 7.0 s, and pings answered"
+
+
+def test_T05_data_that_comes_before_the_answer_is_an_answer() -> None:
+    talk = lively()
+    until_asked(talk, 10)
+    talk.frame(binance_trade(61)).reply({}, status=503).wait(1)
+    assert not talk.closed
+
+
+def test_T04_where_the_market_asked_about_is_left_another_one_is_asked_about() -> None:
+    talk = lively(names=("BTC-USDT", "ETH-USDT"))
+    talk.frame(binance_trade(1, "ETHUSDT"))
+    until_asked(talk, 10)
+    talk.fetches.clear()
+    talk.change(drop=[talk.sub("BTC-USDT", "trades")])
+    until_asked(talk, 10)
+    assert "symbol=ETHUSDT" in talk.fetches[0].request.path
+    assert not talk.closed
+    talk.reply([{**ROWS[0], "id": 61}]).wait(0.25)
+    assert talk.closed
+
+
 @pytest.mark.parametrize(("status", "newer", "left"), [(200, True, True), (200, False, False), (503, False, False)])
 def test_T04_T05_a_young_one_is_left_only_where_rest_knows_more(status: int, newer: bool, left: bool) -> None:
     talk = at_binance(backfill=True)

@@ -172,6 +172,28 @@ def test_P15_D4_I17_a_gap_voids_one_book_and_fetches_it_again() -> None:
     assert not talk.closed
 
 
+def test_P20_a_book_that_is_lost_again_and_again_is_asked_for_ever_more_slowly() -> None:
+    """So that it does not spend what all books share; once it was steady it is asked for at once."""
+    talk, seq, asked = live(), 200, []
+    while len(asked) < 10:
+        seq += 2
+        talk.frame(delta(seq, seq)).wait(0.25)  # each leaves a hole
+        if talk.fetches:
+            asked.append(talk.mono_ns)
+            talk.reply(rest_snap(seq - 1))
+            assert talk.states()["BTCUSD"] == "live"
+    waits = [(b - a) / 1e9 for a, b in pairwise(asked)]
+    assert waits == sorted(waits)
+    assert waits[0] <= 0.51
+    assert 30 <= waits[-1] <= 31
+    assert talk.counts.resyncs == 10
+    for steady in range(1, 50):
+        talk.frame(delta(seq + steady, seq + steady)).wait(0.25)
+    talk.frame(delta(seq + 51, seq + 51))
+    assert talk.fetches
+    assert not talk.closed
+
+
 def test_D3_a_late_snapshot_holds_nobody_up() -> None:
     talk = Conversation().frame(delta(101, 101), delta(101, 101, "ETHUSD"))
     btc, eth = talk.fetches

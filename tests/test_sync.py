@@ -43,9 +43,12 @@ class Rig:
     def __init__(self, rule: BookRule, depth: int = 0, buffer_bytes: int = 2**20) -> None:
         self.told: list[Head] = []
         self.asks = 0
+        self.served = True
         self.counts = Counts()
         self.stream: BookStream[Any] = BookStream(Subscription("v", "A-B", "book"), Outlet(self.told.append))
-        self.sync: BookSync[Any] = BookSync(rule, self.stream, "AB", depth, self.counts, self._ask, buffer_bytes)
+        self.sync: BookSync[Any] = BookSync(
+            rule, self.stream, "AB", depth, self.counts, self._ask, buffer_bytes, lambda: self.served
+        )
 
     def _ask(self, sync: BookSync[Any]) -> None:
         assert sync is self.sync
@@ -325,6 +328,25 @@ def test_P22_crossed_for_longer_it_is_doubted_without_another_word_from_the_venu
     for mono_ns in (100, 101 + MAX_CROSSED_NS, 500 * MAX_CROSSED_NS):
         rig.sync.on_tick(mono_ns, 9)
     assert (rig.story(), rig.asks) == ([("gap", "crossed", 0, 0), ("void", 1)], 1)
+
+
+def test_P22_a_snapshot_that_is_crossed_and_stays_so_is_doubted() -> None:
+    rig = Rig(PLAIN).snapshot(0, bids=((3.0, 1.0),))
+    rig.story()
+    for mono_ns in (100, 101 + MAX_CROSSED_NS):
+        rig.sync.on_tick(mono_ns, 9)
+    assert (rig.story(), rig.asks) == ([("gap", "crossed", 0, 0), ("void", 1)], 1)
+
+
+@pytest.mark.parametrize("rule", [PLAIN, REST], ids=["stream", "rest"])
+def test_P27_the_last_words_of_a_subscription_open_no_book(rule: BookRule) -> None:
+    rig = Rig(rule)
+    rig.served = False
+    rig.delta(101, 101).snapshot(100).delta(102, 102)
+    assert (rig.story(), rig.asks, rig.sync.state, rig.counts.unproven) == ([], 0, "waiting", 3)
+    rig.served = True
+    rig.delta(103, 103).snapshot(102)
+    assert rig.story()[0][0] == "snapshot"
 
 
 def test_P25_numbers_that_stay_below_what_is_known_are_a_new_count() -> None:

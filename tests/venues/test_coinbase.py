@@ -332,6 +332,29 @@ def test_P15_a_hole_voids_every_book_and_tells_every_stream_of_the_link(begin: B
     assert (talk.counts.links_ok, talk.counts.links_broken, talk.counts.unproven) == (4, 1, 1)
 
 
+def test_P15_a_hole_before_the_acknowledgement_has_the_book_asked_for_again(begin: Begin) -> None:
+    """The list of subscriptions comes after the first snapshots."""
+    talk = begin(channels=("book",)).frame(book(0, "snapshot"))
+    talk.sent.clear()
+    talk.frame(beat(2), listing(3, level2=["BTC-USD"], heartbeats=["heartbeats"])).wait(0.25)
+    assert kinds(talk) == ["BookSnapshot", "Gap", "BookVoid"]
+    talk.frame(listing(4, heartbeats=["heartbeats"])).wait(0.25)
+    assert [(m["type"], m["channel"]) for m in talk.sent] == [("unsubscribe", "level2"), ("subscribe", "level2")]
+    talk.frame(book(5, "snapshot"), listing(6, level2=["BTC-USD"]))
+    assert talk.states() == {"BTC-USD": "live"}
+
+
+def test_P27_a_snapshot_of_a_subscription_that_is_being_left_opens_no_book(begin: Begin) -> None:
+    talk = begin("BTC-USD", "ETH-USD", channels=("book",))
+    talk.frame(listing(0, level2=["BTC-USD", "ETH-USD"]), book(1, "snapshot", "ETH-USD"))
+    talk.frame(beat(3))  # a hole, while the other snapshot is on its way
+    talk.frame(book(4, "snapshot")).wait(0.25)
+    assert talk.states() == {"BTC-USD": "waiting", "ETH-USD": "waiting"}
+    talk.frame(listing(5, heartbeats=["heartbeats"])).wait(0.25)
+    talk.frame(book(6, "snapshot"), book(7, "snapshot", "ETH-USD"), listing(8, level2=["BTC-USD", "ETH-USD"]))
+    assert talk.states() == {"BTC-USD": "live", "ETH-USD": "live"}
+
+
 def test_P15_after_a_hole_the_books_are_asked_for_again(begin: Begin) -> None:
     talk = live(begin).frame(book(6))
     talk.sent.clear()
