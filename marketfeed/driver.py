@@ -32,6 +32,9 @@ class Maker(Protocol):
     def replace(self, reason: str) -> None:
         """The standing connection is to be left, once another has taken over."""
 
+    def retry(self, delay: int) -> int:
+        """The connection is lost: until the next attempt (ns), `delay` unless another one takes over."""
+
     def ended(self, session: Session[Any]) -> None:
         """A session's connection is gone; its counters are final."""
 
@@ -44,6 +47,8 @@ class Driver:
         self.session: Session[Any] | None = None
         self.parting = "closed by us"
         """Why the connection ends, where cancelling ends it."""
+        self.due = 0
+        """When the next attempt is made, or the last one was (mono_ns)."""
         self._headers = headers
         self._maker = maker
         self._edge = edge
@@ -73,7 +78,8 @@ class Driver:
                 delay = await self._serve()
             except TransportError as exc:
                 delay = self._failed(exc)
-            await edge.sleep_until(edge.clock.mono_ns() + delay)
+            self.due = edge.clock.mono_ns() + delay
+            await edge.sleep_until(self.due)
 
     def change(self, add: Sequence[Subscription], drop: Sequence[Subscription]) -> None:
         """Change what is wanted on the standing connection; the next one asks the maker anyway."""
@@ -150,7 +156,7 @@ class Driver:
                 code,
                 reason if retry else self.parting,
                 edge.clock.unix_ns(),
-                retry_s=delay / SECOND if retry else None,
+                retry_s=self._maker.retry(delay) / SECOND if retry else None,
                 attempt=self._backoff.attempt,
             )
             self._maker.ended(session)

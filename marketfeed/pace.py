@@ -217,9 +217,13 @@ class Backoff:
         """The connection stands."""
         self._up_since = now
 
+    def lasted(self, now: int) -> bool:
+        """Whether the connection that stands has stood so long that the next delay is a first one."""
+        return self._up_since is not None and now - self._up_since >= self.RESET_S * SECOND
+
     def down(self, now: int, dice: float) -> int:
         """The attempt or connection ended; returns the delay before the next. `dice` is from 0 to 1."""
-        if self._up_since is not None and now - self._up_since >= self.RESET_S * SECOND:
+        if self.lasted(now):
             self.attempt = 0
         self._up_since = None
         ceiling = min(self.CAP_S, self.FIRST_S * 2.0 ** min(self.attempt, 16))

@@ -1,7 +1,8 @@
 """`Place`: streams that are served together, and the links that serve them.
 
 One link, or with `redundancy` two. A link that is to be replaced is left only when another has taken over, so that a
-planned cut is no hole: make before break (T16).
+planned cut is no hole: make before break (T16). Links follow each other one at a time, and ever more slowly where none
+lasts, so that a venue which says of every connection that it is to go is not hammered (D1).
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from .driver import Driver
 from .edge import Edge
 from .events import Disconnected, Instrument
 from .lanes import LanedStreams
+from .pace import Backoff
 from .session import Session
 from .subscriptions import Subscription
 from .taped import Taping, names
@@ -24,6 +26,8 @@ LOOK_S = 0.25
 """Between two looks at a link that is to take over."""
 SETTLE_S = 2.0
 """So long it must carry everything before the one it replaces is closed: what is on its way there arrives."""
+HAND_OVER_S = 600.0
+"""So long a link that is itself to go waits to take over wholly; then it is made again in its place."""
 ROTATE_AT, SPREAD = 0.95, 0.03
 """Share of a connection's lifetime after which it is replaced, and what the dice add at most."""
 
@@ -48,6 +52,27 @@ class Serving(Struct, frozen=True):
     redundancy: int = 1
 
 
+class Succession:
+    """A link and those that take over from it, one after another: when the next may be made."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+        self._backoff: Backoff | None = None
+
+    def up(self) -> None:
+        """The newest of them stands."""
+        if self._backoff is not None:
+            self._backoff.up(self._edge.clock.mono_ns())
+
+    def due(self) -> int:
+        """When the newest is to be replaced (mono_ns): now, but where it is itself a replacement that did not last."""
+        now = self._edge.clock.mono_ns()
+        if self._backoff is None or self._backoff.lasted(now):
+            self._backoff = Backoff()
+            return now
+        return now + self._backoff.down(now, self._edge.dice())
+
+
 class Place:
     """See the module's docstring; its links run in `tasks`."""
 
@@ -58,9 +83,9 @@ class Place:
         self._serving = serving
         self._tasks = tasks
         self._replacing: set[asyncio.Task[None]] = set()
-        self._open(plan.url)
+        self._open(plan.url, Succession(serving.edge))
         if serving.redundancy > 1 and plan.url and not serving.venue.coins:
-            self._open(self._spare())
+            self._open(self._spare(), Succession(serving.edge))
 
     def fill(self, plan: LinkPlan, wanted: list[Subscription]) -> list[Subscription]:
         """Take what fits in here; returns the rest. A place that has nothing takes something."""
@@ -103,12 +128,22 @@ class Place:
         """Have another link take over from this one, once."""
         if old in self.wires and not old.leaving:
             old.leaving = reason
-            task = self._tasks.create_task(self._replace(old))
-            self._replacing.add(task)
-            task.add_done_callback(self._replacing.discard)
+            old.replacing = self._tasks.create_task(self._replace(old, old.succession.due()))
+            self._replacing.add(old.replacing)
+            old.replacing.add_done_callback(self._replacing.discard)
+
+    def lost(self, old: "Wire") -> None:
+        """The connection of a link that is to be replaced is gone: it is left to the next one where that is there."""
+        if old.heir is not None:
+            self.retire(old, old.leaving)
+            return
+        old.leaving = ""
+        old.replacing.cancel()
 
     def retire(self, old: "Wire", reason: str) -> None:
         """Close a link for good that others have taken over from."""
+        if old.heir is not None:
+            old.heir.elder = None
         self.wires.remove(old)
         old.driver.parting = reason
         old.task.cancel()
@@ -118,8 +153,8 @@ class Place:
         first, *others = [wire.waiting() for wire in self.wires]
         return {name: why for name, why in first.items() if all(name in other for other in others)}
 
-    def _open(self, url: str) -> "Wire":
-        wire = Wire(self, self._serving, url)
+    def _open(self, url: str, succession: Succession) -> "Wire":
+        wire = Wire(self, self._serving, url, succession)
         self.wires.append(wire)
         wire.task = self._tasks.create_task(wire.driver.run())
         return wire
@@ -129,14 +164,27 @@ class Place:
         at, url = self._serving.endpoints, self.plan.url
         return at.spare + url.removeprefix(at.ws) if at.spare and url.startswith(at.ws) else url
 
-    async def _replace(self, old: "Wire") -> None:
-        new = self._open(old.url)
+    async def _replace(self, old: "Wire", due: int) -> None:
+        await self._serving.edge.sleep_until(due)
+        if not await self._took_over(old):
+            old.driver.restart(old.leaving)
+            return
+        new = old.heir = self._open(old.url, old.succession)
+        new.elder = old
         carried = 0.0
         while old in self.wires and carried < SETTLE_S:
             await asyncio.sleep(LOOK_S)
             carried = carried + LOOK_S if self._carries(new, old) else 0.0
         if old in self.wires:
             self.retire(old, f"replaced by {new.link}: {old.leaving}")
+
+    async def _took_over(self, wire: "Wire") -> bool:
+        """Wait until no link is left that this one is to take over from; False where that takes too long."""
+        waited = 0.0
+        while wire.elder is not None and waited < HAND_OVER_S:
+            await asyncio.sleep(LOOK_S)
+            waited += LOOK_S
+        return wire.elder is None
 
     def _carries(self, new: "Wire", old: "Wire") -> bool:
         """Whether everything that flows on the old link flows on the new one, without a hole between."""
@@ -155,15 +203,23 @@ class Place:
 
 
 class Wire:
-    """One link of a place. It is its driver's `Maker`. `leaving` says why it is being replaced."""
+    """One link of a place. It is its driver's `Maker`.
+
+    `leaving` says why it is to be replaced, `heir` is the link that was made for that, `elder` the one that it was
+    itself made for, until that one is gone.
+    """
 
     task: asyncio.Task[None]
+    replacing: asyncio.Task[None]
 
-    def __init__(self, place: Place, serving: Serving, url: str) -> None:
+    def __init__(self, place: Place, serving: Serving, url: str, succession: Succession) -> None:
         self.url = url
         self.link = f"{serving.venue.name}-{next(serving.numbers)}"
         self.failure = ""
         self.leaving = ""
+        self.succession = succession
+        self.heir: Wire | None = None
+        self.elder: Wire | None = None
         self._place = place
         self._serving = serving
         self._timer: asyncio.TimerHandle | None = None
@@ -184,6 +240,7 @@ class Wire:
     def session(self) -> Session[Any]:
         """See `Maker`."""
         serving = self._serving
+        self.succession.up()
         if lifetime_s := serving.venue.pace.lifetime_s:
             delay = lifetime_s * (ROTATE_AT + SPREAD * serving.edge.dice())
             reason = "the venue ends connections of its age"
@@ -209,10 +266,14 @@ class Wire:
         """See `Maker`."""
         self._place.replace(self, reason)
 
+    def retry(self, delay: int) -> int:
+        """See `Maker`."""
+        return delay if self.heir is None else max(0, self.heir.driver.due - self._serving.edge.clock.mono_ns())
+
     def ended(self, session: Session[Any]) -> None:
-        """See `Maker`; a link that is being replaced is not made again."""
+        """See `Maker`; a link that another was made for is not made again."""
         self._serving.ended.add(session.counts)
         if self._timer is not None:
             self._timer.cancel()
         if self.leaving and self in self._place.wires and not self.task.cancelling():
-            self._place.retire(self, self.leaving)
+            self._place.lost(self)

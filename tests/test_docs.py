@@ -462,6 +462,7 @@ CONSTANTS: dict[str, Callable[[], Any]] = {
     "STEADY_NS": lambda: f"{session.STEADY_NS / 1e9:g} s",
     "ROTATE_AT": lambda: f"{places.ROTATE_AT:g}",
     "SETTLE_S": lambda: f"{places.SETTLE_S:g} s",
+    "HAND_OVER_S": lambda: f"{places.HAND_OVER_S:g} s",
     "MAX_WAITING": lambda: f"{trades.MAX_WAITING:,} trades",
     "AHEAD": lambda: f"{book_lane.AHEAD:,} changes",
     "LIVELY": lambda: str(pulse.LIVELY),

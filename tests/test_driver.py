@@ -101,6 +101,9 @@ class Line:
     def replace(self, reason: str) -> None:
         self.to_replace.append(reason)
 
+    def retry(self, delay: int) -> int:
+        return delay
+
     def ended(self, session: Session[Any]) -> None:
         self.ends.append(session)
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from marketfeed.events import (
     Ticker,
     Trade,
 )
-from marketfeed.places import LOOK_S, SETTLE_S
+from marketfeed.places import HAND_OVER_S, LOOK_S, SETTLE_S
 from marketfeed.recording.raw_recorder import RawRecorder
 from marketfeed.recording.rerun import Rerun
 from marketfeed.settings import VenueSettings
@@ -42,6 +43,8 @@ from .virtual import now_s, settle, until, virtual
 
 Make = Callable[..., World]
 TWO = VenueSettings(redundancy=2)
+TRADES = count(1)
+GOING = {"c": "talk", "what": "restart", "text": "the venue is about to go"}
 
 
 def say(link: FakeLink, *frames: Any) -> None:
@@ -75,7 +78,7 @@ async def test_T16_a_link_is_left_only_when_another_has_taken_over_and_nothing_i
     w.want("BTC-USD", channel="book")
     first = await w.transport.link()
     await until(lambda: natives(first) == ["book BTCUSD", "trades BTCUSD"])
-    say(first, toy.snap(10), toy.trade(1), {"c": "talk", "what": "restart", "text": "the venue is about to go"})
+    say(first, toy.snap(10), toy.trade(1), GOING)
     second = await w.transport.link(1)
     await until(lambda: natives(second) == ["book BTCUSD", "trades BTCUSD"])
     say(first, toy.trade(2), toy.delta(11, 11))
@@ -132,7 +135,7 @@ async def test_a_link_that_dies_while_it_is_replaced_is_not_made_again(make: Mak
     await w.flowing()
     first = w.transport.links[0]
     w.transport.takes_s = 5
-    say(first, toy.trade(1), {"c": "talk", "what": "restart", "text": "the venue is about to go"})
+    say(first, toy.trade(1), GOING)
     await asyncio.sleep(1)
     first.drop(1001, "going away")
     await asyncio.sleep(60)
@@ -147,7 +150,7 @@ async def test_what_the_other_link_refuses_keeps_the_old_one(make: Make) -> None
     w.want("BTC-USD", "ETH-USD")
     await w.flowing()
     first = w.transport.links[0]
-    say(first, {"c": "talk", "what": "restart", "text": "the venue is about to go"})
+    say(first, GOING)
     second = await w.transport.link(1)
     w.runner.links[0].replace("and its age says so too")
     say(second, {"c": "talk", "what": "nack", "ch": "trades", "s": "ETHUSD", "text": "full"})
@@ -164,7 +167,7 @@ async def test_a_stream_let_go_while_its_link_is_replaced_ends_on_both(make: Mak
     wanted = w.want("BTC-USD", channel="book")
     await until(lambda: w.transport.links and natives(w.transport.links[0]))
     first = w.transport.links[0]
-    say(first, toy.snap(1), {"c": "talk", "what": "restart", "text": "the venue is about to go"})
+    say(first, toy.snap(1), GOING)
     second = await w.transport.link(1)
     await until(lambda: natives(second))
     say(second, toy.snap(1))
@@ -174,6 +177,151 @@ async def test_a_stream_let_go_while_its_link_is_replaced_ends_on_both(make: Mak
     assert len(w.of(BookSnapshot)) == 1
     assert w.of(Gap) == w.of(BookVoid) == []
     assert len(w.transport.links) == 2
+
+
+def announcing(w: World) -> list[float]:
+    """The venue announces the end of each link as soon as it stands; returns when each was made."""
+    opened = w.transport.on_link
+
+    def on_link(link: FakeLink) -> None:
+        opened(link)
+        asyncio.get_running_loop().call_later(0.01, say, link, GOING)
+
+    w.transport.on_link = on_link
+    return w.transport.at
+
+
+async def market(w: World, seconds: float) -> int:
+    """Trades on every link; returns how many stood at once at most."""
+    most = 0
+    for _ in range(round(seconds * 10)):
+        number = next(TRADES)
+        for link in w.open_links():
+            say(link, toy.trade(number))
+        most = max(most, len(w.open_links()))
+        await asyncio.sleep(0.1)
+    return most
+
+
+@world
+async def test_D1_T16_links_that_all_announce_their_end_are_replaced_one_by_one_and_ever_more_slowly(
+    make: Make,
+) -> None:
+    w = make()
+    made = announcing(w)
+    w.want("BTC-USD")
+    await w.flowing()
+    assert await market(w, 120.0) == 2
+    assert w.transport.waits[0] == pytest.approx(0.01), "the first replacement is made without delay"
+    taken_over = SETTLE_S + 4 * LOOK_S
+    for wait, delay in zip(w.transport.waits[1:], (0.25, 0.5, 1, 2, 4, 8, *[15] * 8), strict=False):
+        assert max(SETTLE_S, delay) <= wait <= max(taken_over, delay + 2 * LOOK_S)
+    assert len(made) < 20
+    assert w.of(Gap) == []
+    assert ids(w) == sorted(set(ids(w)))
+    assert len(w.open_links()) == 1
+    assert {event.retry_s for event in w.of(Disconnected)} == {0}, "each was replaced, and is not tried again"
+
+
+@world
+async def test_D1_T16_a_replacement_that_stood_for_30_s_is_itself_replaced_without_delay(make: Make) -> None:
+    w = make()
+    w.want("BTC-USD")
+    await w.flowing()
+    for age in (1.0, 31.0, 31.0):
+        await market(w, age)
+        (old,) = w.open_links()
+        known, since = len(w.transport.links), now_s()
+        say(old, GOING)
+        await until(partial(_more, w, known))
+        assert now_s() - since < 0.02
+        await market(w, SETTLE_S + 1)
+    assert w.of(Gap) == []
+
+
+@world
+async def test_T16_a_young_link_that_ends_while_its_replacement_waits_is_a_loss_and_made_again_when_it_says(
+    make: Make,
+) -> None:
+    w = make()
+    w.want("BTC-USD")
+    await w.flowing()
+    for _ in range(6):  # delays are 4 s by then
+        (old,) = w.open_links()
+        known = len(w.transport.links)
+        say(old, GOING)
+        await until(partial(_more, w, known))
+        await market(w, SETTLE_S + 1)
+    (old,) = w.open_links()
+    known, before = len(w.transport.links), len(w.of(Disconnected))
+    say(old, GOING)
+    await asyncio.sleep(1)
+    assert w.open_links() == [old]
+    old.drop(1001, "going away")
+    since = now_s()
+    await until(partial(_more, w, known))
+    (gone,) = w.of(Disconnected)[before:]
+    assert (gone.code, gone.reason) == (1001, "going away")
+    assert now_s() - since == pytest.approx(gone.retry_s, abs=0.02)
+    assert gone.retry_s > 0
+    assert [gap.cause for gap in w.of(Gap)] == ["link lost"]
+    await market(w, 60.0)
+    assert len(w.transport.links) == known + 1, "it stands for itself: its replacement is not asked for any more"
+    assert w.runner.waiting() == {}
+
+
+@world
+async def test_T16_a_link_that_ends_before_another_stands_tells_when_that_one_is_tried_next(make: Make) -> None:
+    w = make()
+    w.want("BTC-USD")
+    await w.flowing()
+    (first,) = w.open_links()
+    w.transport.script = [mf.TransportError("toy.example is full", status=503)] * 6
+    say(first, GOING)
+    await until(lambda: len(w.of(Disconnected)) == 6)
+    await asyncio.sleep(3)
+    first.drop(1001, "going away")
+    since = now_s()
+    await until(lambda: len(w.transport.links) == 2)
+    (gone,) = [event for event in w.of(Disconnected) if event.link == "toy-1"]
+    assert gone.retry_s == pytest.approx(5, abs=0.1), "of the 8 s after the sixth failure"
+    assert now_s() - since == pytest.approx(gone.retry_s, abs=0.02)
+
+
+@world
+async def test_T16_a_replacement_that_cannot_take_over_and_is_to_go_itself_is_made_again_in_its_place(
+    make: Make,
+) -> None:
+    w = make()
+    w.want("BTC-USD", "ETH-USD")
+    await w.flowing()
+    (first,) = w.open_links()
+    say(first, GOING)
+    second = await w.transport.link(1)
+    say(second, {"c": "talk", "what": "nack", "ch": "trades", "s": "ETHUSD", "text": "full"})
+    await asyncio.sleep(1)
+    say(second, GOING)
+    await asyncio.sleep(HAND_OVER_S)
+    assert w.open_links() == [first, second]
+    await until(lambda: len(w.transport.links) == 3)
+    assert second.closing == (1000, "the venue is about to go")
+    await until(lambda: w.open_links() == w.transport.links[2:])
+    assert w.of(Gap) == [], "the old one carried all"
+    assert w.runner.waiting() == {}
+
+
+@world
+async def test_a_stream_let_go_while_a_replacement_waits_ends_it_too(make: Make) -> None:
+    w = make()
+    announcing(w)
+    wanted = w.want("BTC-USD")
+    await w.flowing()
+    await market(w, 31.0)
+    known = len(w.transport.links)
+    w.runner.unwant(wanted)
+    await until(lambda: w.open_links() == [])
+    await asyncio.sleep(60)
+    assert len(w.transport.links) == known
 
 
 # Two links a stream

@@ -15,6 +15,7 @@ from typing import Any
 
 import marketfeed as mf
 from marketfeed import catalogue
+from marketfeed.places import Wire
 from marketfeed.sim.link import Link
 from marketfeed.sim.wire import Hangup
 from marketfeed.testing import Network, run
@@ -101,6 +102,17 @@ async def steady(world: World, links: int) -> None:
         world.look()
 
 
+async def replaced(world: World, wire: Wire) -> None:
+    """Wait until another link has taken over from this one; a young one is left alone for a while."""
+    runner = next(iter(world.feed._runners.values()))
+    loop = asyncio.get_running_loop()
+    end = loop.time() + PATIENCE_S
+    while wire in runner.links:
+        assert loop.time() < end, f"{wire.link} is not replaced: {wire.leaving}"
+        await asyncio.sleep(0.1)
+        world.look()
+
+
 async def healed(world: World, links: list[Link]) -> None:
     """Wait until the fault was noticed and made good, so that the next one is the only one."""
     loop = asyncio.get_running_loop()
@@ -133,7 +145,7 @@ async def planned(world: World, rotations: int, dice: Random) -> dict[str, int]:
             world.plant.announce_shutdown(venue)
         else:
             wire.replace("the venue ends connections of its age")
-        await asyncio.sleep(0.5)
+        await replaced(world, wire)
         await steady(world, 1)
     return {"rotations": rotations}
 
