@@ -4,6 +4,7 @@ Links are played by the test at the level of sessions' sinks; books are proven b
 """
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 import pytest
@@ -49,6 +50,7 @@ class World:
         self.events: list[Head] = []
         self.streams: LanedStreams[Any] = LanedStreams(Outlet(self.events.append))
         self.mono_ns = 0
+        self.read = count(1)
 
     def seat(self, channel: Channel = "trades", rule: BookRule = REST) -> "Seat":
         return Seat(self, Subscription("toy", "BTC-USD", channel), rule)
@@ -105,7 +107,7 @@ class Seat:
         return self
 
     def ticker(self, bid: float, ts: int = 0) -> "Seat":
-        self.stream.ticker(ts, 1, bid=bid)
+        self.stream.ticker(ts, next(self.world.read), bid=bid)
         return self
 
     def snapshot(self, seq: int, truth: "Truth | None" = None) -> "Seat":
@@ -520,6 +522,46 @@ def test_a_ticker_that_was_told_is_not_told_again_by_the_slower_connection() -> 
     second.ticker(2, 20)
     second.ticker(2.5, 20)
     assert [t.bid for t in world.of(Ticker)] == [1, 2, 2.5]
+
+
+def test_T08_the_last_ticker_of_a_connection_that_stalled_is_not_told_after_newer_ones() -> None:
+    world = World()
+    first, second = world.seat("ticker").ticker(1), world.seat("ticker").ticker(1)
+    first.ticker(2).ticker(3)
+    first.lose()
+    assert [t.bid for t in world.of(Ticker)] == [1, 2, 3]
+    second.ticker(4)
+    assert [t.bid for t in world.of(Ticker)] == [1, 2, 3, 4]
+
+
+def test_T08_of_two_tickers_of_one_moment_the_one_read_first_is_not_told_after_the_other() -> None:
+    world = World()
+    first, second = world.seat("ticker").ticker(1, 10), world.seat("ticker").ticker(1, 10)
+    first.ticker(2, 10)
+    first.lose()
+    assert [t.bid for t in world.of(Ticker)] == [1, 2]
+    second.ticker(2.5, 10)
+    assert [t.bid for t in world.of(Ticker)] == [1, 2, 2.5]
+
+
+def test_T08_a_ticker_that_is_newer_by_the_venues_clock_is_told_though_it_was_read_before() -> None:
+    world = World()
+    first, second = world.seat("ticker").ticker(1, 10), world.seat("ticker")
+    second.ticker(3, 30)
+    first.ticker(2, 20)
+    first.lose()
+    assert [t.bid for t in world.of(Ticker)] == [1, 2, 3]
+
+
+def test_a_ticker_that_nobody_wants_is_taken_over_by_nobody() -> None:
+    world = World()
+    first, second = world.seat("ticker").ticker(1, 10), world.seat("ticker").ticker(1, 10)
+    first.ticker(2, 20)
+    second.ticker(3, 30)
+    world.streams.drop(first.subscription)
+    first.leave()
+    second.leave()
+    assert [t.bid for t in world.of(Ticker)] == [1, 2]
 
 
 def test_the_first_connection_to_tell_a_ticker_is_told() -> None:

@@ -359,7 +359,8 @@ async def test_the_loss_of_one_link_is_told_of_the_link_alone(make: Make) -> Non
     for link in (first, second):
         say(link, toy.snap(10), toy.trade(1), {"c": "ticker", "s": "BTCUSD", "bid": 1})
     first.drop()
-    say(second, toy.trade(2), toy.delta(11, 11), {"c": "ticker", "s": "BTCUSD", "bid": 2})
+    say(second, toy.trade(2), toy.delta(11, 11))
+    second.frame(json.dumps({"c": "ticker", "s": "BTCUSD", "bid": 2}).encode(), recv_ns=2)
     assert w.runner.waiting() == {}
     await until(lambda: len(w.open_links()) == 2)
     await until(lambda: len(natives(w.open_links()[1])) == 3)

@@ -262,8 +262,20 @@ class TickerMerge(Merge[TickerStream[N]], Generic[N]):
         self._told, self._skip_to = lane, self._ts_event
         if lane is not None and lane.newest is not None:
             newest, lane.newest = lane.newest, None
-            if newest[2] != self._numbers:
+            if newest[2] != self._numbers and self._is_newer(newest[0], newest[1]):
                 self._tell(*newest)
+
+    def _is_newer(self, ts_event: int, ts_recv: int) -> bool:
+        """Whether this is newer than what was told: by the venue's clock where that tells them apart, else by ours."""
+        if ts_event and self._ts_event and ts_event != self._ts_event:
+            return ts_event > self._ts_event
+        return ts_recv > self.public.ts_recv
+
+    def rest(self) -> None:
+        """See `Merge`; no lane takes over what another one leaves."""
+        self._told, self._ts_event, self._skip_to, self._numbers = None, 0, 0, {}
+        for lane in self.lanes:
+            lane.newest = None
 
     def at_rest(self, lane: TickerLane[N]) -> bool:
         """See `Merge`."""
