@@ -345,7 +345,8 @@ class Gap(Head, frozen=True, gc=False, kw_only=True):
     """Something is missing from a stream.
 
     `from_seq` to `to_seq` are the first and last missing numbers (trade ids, book sequence), 0 where unknown;
-    `ts_from` to `ts_to` the receive times of the last event before and of the discovery, Unix nanoseconds.
+    `ts_from` to `ts_to` the receive times of the last event before (the `Subscribed` where there was none yet) and of
+    the discovery, Unix nanoseconds.
     `epoch` is the book's, 0 for other channels. `healed` says that what was missing follows, asked for over REST:
     trades with `backfill`. Numbers that a gap without it has named may follow so later.
     """

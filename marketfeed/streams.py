@@ -286,6 +286,11 @@ class BookStream(Stream, Generic[N]):
         self.gap(cause, ts_recv, epoch=epoch, from_seq=first, to_seq=last, detail=reason)
         self.tell(BookVoid, ts_recv, epoch=epoch, reason=why)
 
+    def lost(self, cause: Cause, ts_recv: int, detail: str = "") -> None:
+        """See `Stream.lost`; it begins with its first epoch: nothing is missing from a book that was never shown."""
+        if self.events:
+            super().lost(cause, ts_recv, detail)
+
     def rest(self) -> None:
         """See `Stream.rest`; the book is closed until it is asked for again."""
         super().rest()

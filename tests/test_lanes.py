@@ -497,6 +497,42 @@ def test_T16_a_link_that_takes_over_at_any_time_gives_the_truth(
     assert new.alone()
 
 
+@pytest.mark.parametrize("channel", ["trades", "ticker"])
+def test_T08_what_only_one_connection_was_promised_is_lost_with_it_and_not_before(channel: Channel) -> None:
+    world = World()
+    first = world.seat(channel)
+    first.stream.tell(Subscribed, 1, channel=channel)
+    second = world.seat(channel)
+    second.lose()
+    assert world.gaps() == [], "the first one was promised it, though nothing has come"
+    third = world.seat(channel)
+    first.lose()
+    assert world.gaps() == [("link lost", 0, 0)], "nobody promised it to the third"
+    third.stream.tell(Subscribed, 2, channel=channel)
+    fourth = world.seat(channel)
+    third.lose()
+    assert len(world.gaps()) == 2
+    fourth.stream.tell(Subscribed, 3, channel=channel)
+    fifth = world.seat(channel)
+    fifth.lose()
+    assert len(world.gaps()) == 2
+
+
+@pytest.mark.parametrize("channel", ["trades", "ticker"])
+def test_T08_a_connection_made_anew_carries_nothing_before_it_is_promised_something(channel: Channel) -> None:
+    world = World()
+    first = world.seat(channel)
+    first.trade(1) if channel == "trades" else first.ticker(1)
+    first.lose()
+    anew, second = world.seat(channel), world.seat(channel)
+    second.stream.tell(Subscribed, 2, channel=channel)
+    second.lose()
+    assert world.gaps() == [("link lost", 0, 0)] * 2
+    anew.stream.tell(Subscribed, 3, channel=channel)
+    world.seat(channel).lose()
+    assert len(world.gaps()) == 2
+
+
 # Tickers: of one connection at a time
 
 

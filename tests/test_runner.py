@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from marketfeed.errors import ConfigError, TransportError
-from marketfeed.events import Connected, Disconnected, Head, Instrument, Refused, Trade
+from marketfeed.events import Connected, Disconnected, Gap, Head, Instrument, Refused, Subscribed, Trade
 from marketfeed.hub import Hub
 from marketfeed.rest import Reply
 from marketfeed.runner import Runner
@@ -132,6 +132,30 @@ Make = Callable[..., World]
 
 def natives(link: FakeLink, do: str = "sub") -> list[str]:
     return sorted(f"{f['ch']} {n}" for f in map(json.loads, link.sent) if f["do"] == do for n in f["s"])
+
+
+@world
+async def test_T01_trades_of_which_none_had_come_yet_are_missing_after_an_outage_and_it_is_told(make: Make) -> None:
+    w = make()
+    w.want("BTC-USD")
+    await w.flowing()
+    w.transport.links[0].drop()
+    await until(lambda: len(w.of(Subscribed)) == 2)
+    await w.flowing()
+    w.transport.links[1].frame(json.dumps(toy.trade(5000)).encode())
+    assert [type(event).__name__ for event in w.events] == [
+        "Instrument",
+        "Connected",
+        "Subscribed",
+        "Disconnected",
+        "Gap",
+        "Connected",
+        "Subscribed",
+        "Trade",
+    ]
+    (gap,) = w.of(Gap)
+    assert (gap.channel, gap.cause, gap.healed, gap.from_seq) == ("trades", "link lost", False, 0)
+    assert gap.ts_from <= gap.ts_to
 
 
 @world

@@ -142,8 +142,22 @@ def test_a_lost_link_is_told_of_each_stream_that_had_begun() -> None:
         ("Gap", "ETH-USD", "book"),
         ("BookVoid", "ETH-USD", ""),
         ("Gap", "BTC-USD", "trades"),
+        ("Gap", "ETH-USD", "trades"),
         ("Gap", "BTC-USD", "ticker"),
+        ("Gap", "ETH-USD", "ticker"),
     ]
+
+
+def test_T01_a_link_lost_before_the_first_trade_is_a_gap_where_the_venue_had_promised_them() -> None:
+    talk = Conversation(REST, "BTC-USD").drop_link()
+    told = [(type(e).__name__, getattr(e, "channel", "")) for e in talk.take()]
+    assert told[-3:] == [("Disconnected", ""), ("Gap", "trades"), ("Gap", "ticker")], "no book was ever shown"
+
+
+def test_a_link_lost_before_anything_was_acknowledged_costs_nothing() -> None:
+    talk = Conversation(REST, "BTC-USD", ack=False).open()
+    talk.drop_link()
+    assert kinds(talk) == ["Connected", "Disconnected"]
 
 
 @MODES
@@ -347,6 +361,8 @@ def test_a_hole_in_the_link_voids_every_book_and_tells_every_stream() -> None:
         ("Gap", "ETH-USD", "book"),
         ("BookVoid", "ETH-USD", ""),
         ("Gap", "BTC-USD", "trades"),
+        ("Gap", "ETH-USD", "trades"),
+        ("Gap", "BTC-USD", "ticker"),
         ("Gap", "ETH-USD", "ticker"),
     ]
     assert not talk.closed

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from marketfeed.book import Book
 from marketfeed.errors import BookNotTrusted
-from marketfeed.events import BookDelta, BookSnapshot, BookVoid, Gap, Head, Instrument, Ticker, Trade
+from marketfeed.events import BookDelta, BookSnapshot, BookVoid, Gap, Head, Instrument, Subscribed, Ticker, Trade
 from marketfeed.outlet import Outlet, Stream
 from marketfeed.streams import MAX_HOLES, BookStream, Streams, TickerStream, TradeStream
 from marketfeed.subscriptions import Channel, Subscription
@@ -259,6 +259,37 @@ def test_what_a_broken_link_costs_is_told_only_of_streams_that_had_begun(told: T
     stream.rest()
     stream.lost("link lost", 6)
     assert len(told) == 2
+
+
+@pytest.mark.parametrize("channel", ["trades", "ticker"])
+def test_T01_what_was_acknowledged_has_begun_though_nothing_of_it_came_yet(told: Told, channel: Channel) -> None:
+    stream: Any = Streams(told.outlet).get(Subscription("v", "A-B", channel))
+    stream.tell(Subscribed, 3, channel=channel)
+    stream.lost("link lost", 5, "cut")
+    assert told[-1] == Gap(
+        venue="v",
+        symbol="A-B",
+        ts_recv=5,
+        seq_local=2,
+        channel=channel,
+        cause="link lost",
+        ts_from=3,
+        ts_to=5,
+        detail="cut",
+    )
+    stream.tell(Subscribed, 7, channel=channel)
+    stream.lost("sequence", 8, "a number is missing")
+    assert (told[-1].ts_from, told[-1].ts_to) == (3, 8)  # type: ignore[attr-defined]
+    stream.rest()
+    stream.lost("link lost", 9)
+    assert len(told) == 4, "asked for again it begins anew"
+
+
+def test_a_book_that_was_never_shown_has_nothing_to_lose(told: Told) -> None:
+    book = told.book()
+    book.tell(Subscribed, 3, channel="book")
+    book.lost("overflow", 5, "too many")
+    assert [type(event) for event in told] == [Subscribed]
 
 
 # Tickers

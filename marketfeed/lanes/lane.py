@@ -119,7 +119,8 @@ class Merge(ABC, Generic[S]):
     def adopt(self, seat: Seat) -> Any:
         """A lane for the connection that has fed the stream alone so far."""
         lane = self.attach(seat)
-        lane.begun = self.public.heard() > 0
+        lane.begun = self.public.heard_again
+        lane.acked = self.public.acked
         lane.stale = self.public.stale
         return lane
 

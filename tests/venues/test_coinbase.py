@@ -327,7 +327,9 @@ def test_P15_a_hole_voids_every_book_and_tells_every_stream_of_the_link(begin: B
         "Gap ETH-USD book",
         "BookVoid ETH-USD",
         "Gap BTC-USD trades",
+        "Gap ETH-USD trades",
         "Gap BTC-USD ticker",
+        "Gap ETH-USD ticker",
     ]
     assert (talk.counts.links_ok, talk.counts.links_broken, talk.counts.unproven) == (4, 1, 1)
 
