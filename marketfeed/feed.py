@@ -336,7 +336,10 @@ class Feed:
         return self._hub.streams.instruments.get((venue, symbol))
 
     async def instruments(self, venue: str) -> list[Instrument[Any]]:
-        """Every instrument a venue lists. Raises TransportError or ValueError where it does not answer."""
+        """Every instrument a venue lists.
+
+        Raises TransportError where it does not answer, VenueError where what it answers is no list of them.
+        """
         self._check_running()
         return await self._runner(venue).all_instruments()
 

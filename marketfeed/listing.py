@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from .edge import SLOW_RETRY_NS, Edge
-from .errors import TransportError
+from .errors import TransportError, VenueError
 from .events import Instrument
 from .pace import SECOND
 from .venues._spec import Request, Venue
@@ -23,6 +23,14 @@ def coins_of(venue: Venue) -> dict[str, Instrument[Any]]:
     return {coin: Instrument(venue=venue.name, symbol=coin, native=coin, base=coin, quote="") for coin in venue.coins}
 
 
+def listed(venue: Venue, body: bytes) -> list[Instrument[Decimal]]:
+    """Instruments in a reply. Raises VenueError where it cannot be read as a list of them (P01, P02)."""
+    try:
+        return venue.instruments(body)
+    except (ValueError, LookupError, RecursionError, ArithmeticError) as exc:
+        raise VenueError(f"{venue.title} answered with no list of instruments: {exc}") from exc
+
+
 class Listing:
     """`known` is by canonical symbol."""
 
@@ -36,7 +44,7 @@ class Listing:
     async def learn(self, symbols: list[str]) -> None:
         """Ask for these symbols, and for all that the venue has where it does not answer that with every one of them.
 
-        Raises TransportError or ValueError where it does not answer at all.
+        Raises TransportError, VenueError or ValueError where it does not answer at all.
         """
         *narrow, everything = self._venue.instruments_requests(symbols)
         for request in narrow if symbols else ():
@@ -46,7 +54,7 @@ class Listing:
         body = await self._fetch(everything)
         if body is None:
             raise TransportError(f"{self._venue.title} does not list its instruments")
-        self._keep(self._venue.instruments(body))
+        self._keep(listed(self._venue, body))
         self._whole_at = self._edge.clock.mono_ns()
 
     @property
@@ -66,8 +74,8 @@ class Listing:
 
     def _keep_if_listed(self, body: bytes) -> bool:
         try:
-            self._keep(self._venue.instruments(body))
-        except ValueError:
+            self._keep(listed(self._venue, body))
+        except VenueError:
             return False  # a venue may answer 200 to a filter it does not like: the whole list decides
         return True
 

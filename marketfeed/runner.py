@@ -12,7 +12,7 @@ from .budgets import budget_of
 from .clock import Clock
 from .counts import Counts
 from .edge import Edge
-from .errors import ConfigError, TransportError, UnknownSymbol
+from .errors import ConfigError, TransportError, UnknownSymbol, VenueError
 from .events import Disconnected, Head, Instrument, Refused
 from .hashblocks import check_zmq, hashblocks
 from .hub import Hub
@@ -215,7 +215,7 @@ class Runner:
                     break
                 try:
                     await self._listing.learn(sorted(unknown))
-                except (TransportError, ValueError) as exc:
+                except (TransportError, VenueError, ValueError) as exc:
                     await asyncio.sleep(self._unlisted(exc, backoff))
                 else:
                     self._work.set()
@@ -235,7 +235,10 @@ class Runner:
         return {s.symbol for s in self._wanted if s.symbol not in self.instruments and s.name not in self.refused}
 
     async def all_instruments(self) -> list[Instrument[Any]]:
-        """Every instrument the venue lists. Raises TransportError or ValueError where it does not, or a ban lasts."""
+        """Every instrument the venue lists.
+
+        Raises TransportError, VenueError or ValueError where it does not, or a ban lasts.
+        """
         if not self._listing.whole:
             if (left_s := self._banned_s()) > PATIENCE_S:
                 raise TransportError(self._ban_text(left_s), retry_after_s=left_s)

@@ -16,6 +16,7 @@ from marketfeed import catalogue
 from marketfeed.events import Head
 from marketfeed.rest import AiohttpRest
 from marketfeed.transports.fake import FakeLink, FakeTransport
+from marketfeed.venues._spec import Request
 
 from . import toy
 from .test_runner import World, a_venue, listing
@@ -483,3 +484,23 @@ def test_run_returns_what_the_coroutine_returns_with_and_without_uvloop(monkeypa
     assert "uvloop" in mf.run(main())
     monkeypatch.setitem(__import__("sys").modules, "uvloop", None)
     assert "asyncio" in mf.run(main())
+
+
+def test_P02_a_venue_whose_listing_cannot_be_read_ends_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    nested = structs.replace(VENUE, name="nested", title="Nested", instruments_requests=lambda symbols: [Request("/n")])
+    monkeypatch.setattr(catalogue, "venue", lambda name: {"toy": VENUE, "nested": nested}[name])
+
+    @fed
+    async def run(t: Toy) -> None:
+        t.rest.replies["/n"] = b"[" * 100_000
+        t.feed.subscribe("nested:BTC-USD", "BTC-USD", trades=True)
+        told: list[Head] = []
+        t.feed.on(mf.Disconnected, told.append)
+        t.feed.on(mf.Trade, told.append)
+        await asyncio.sleep(60)
+        t.say(toy.trade(1))
+        await settle()
+        assert [(event.venue, type(event)) for event in told[-2:]] == [("nested", mf.Disconnected), ("toy", mf.Trade)]
+        assert len([one for _, one in t.rest.asked if one.path == "/n"]) > 3
+
+    run()

@@ -332,3 +332,14 @@ def test_trades_of_a_capture_are_discovered_and_replayed(tmp_path: Path) -> None
     replay = Replay(path, venue="binance")
     assert [type(event).__name__ for event in replay][-1] == "Trade"
     assert replay.counts.ignored == 0
+
+
+def test_P02_a_list_of_instruments_that_cannot_be_read_ends_no_replay(tmp_path: Path) -> None:
+    path = tmp_path / "nested.jsonl"
+    trade = '{"data":{"e":"trade","s":"BTCUSDT","t":7,"p":"1.5","q":"2","T":1700000000000,"m":true}}'
+    lines = [
+        {"dir": "rest", "url": "https://api.binance.com/api/v3/exchangeInfo", "raw": '{"more":' + "[" * 100_000},
+        {"dir": "in", "conn": "1", "raw": trade},
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert [type(event).__name__ for event in Replay(path)][-1] == "Trade"

@@ -3,13 +3,13 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import pytest
 from msgspec import structs
 
-from marketfeed.errors import ConfigError, TransportError
+from marketfeed.errors import ConfigError, TransportError, VenueError
 from marketfeed.events import Connected, Disconnected, Gap, Head, Instrument, Refused, Subscribed, Trade
 from marketfeed.hub import Hub
 from marketfeed.rest import Reply
@@ -262,6 +262,44 @@ async def test_a_venue_that_cannot_be_reached_is_told_and_tried_until_it_can(mak
     assert told[2].reason == "Toy answered HTTP 500"
     assert told[2].status == 500
     assert w.of(Connected)
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (ValueError("an error in place of a list"), "an error in place of a list"),
+        (RecursionError("nested too deep"), "nested too deep"),
+        (InvalidOperation("a step beyond all numbers"), "a step beyond all numbers"),
+        (KeyError("filters"), "filters"),
+    ],
+)
+def test_P01_P02_a_listing_that_cannot_be_read_is_told_and_asked_for_again(failure: Exception, words: str) -> None:
+    failures = [failure, failure]  # of the narrow list and of the whole
+
+    def read(body: bytes) -> list[Instrument[Decimal]]:
+        if failures:
+            raise failures.pop()
+        return read_listing(body)
+
+    @world
+    async def run(make: Make) -> None:
+        replies = {"/list?of=BTC-USD": listing("BTC-USD"), "/list": listing(*LISTED)}
+        w = make(venue=structs.replace(a_venue(), instruments=read), replies=replies)
+        w.want("BTC-USD")
+        await w.flowing()
+        (told,) = w.of(Disconnected)
+        assert (told.link, told.attempt) == ("rest", 1)
+        assert told.reason.startswith("Toy answered with no list of instruments: ")
+        assert words in told.reason
+
+    run()
+
+
+@world
+async def test_P02_who_asks_for_the_list_is_told_that_it_cannot_be_read(make: Make) -> None:
+    w = make(replies={"/list": b"[" * 100_000})
+    with pytest.raises(VenueError, match="Toy answered with no list of instruments: maximum recursion depth"):
+        await w.runner.all_instruments()
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from .. import catalogue
 from ..counts import Counts
-from ..errors import RecordingError
+from ..errors import RecordingError, VenueError
 from ..events import Instrument
-from ..listing import coins_of
+from ..listing import coins_of, listed
 from ..subscriptions import CHANNELS, Channel, Subscription
 from ..symbols import canonical
 from ..transport import is_loopback
@@ -146,8 +146,8 @@ class Found:
 
     def _learn(self, body: bytes) -> None:
         try:
-            known = self.venue.instruments(body)
-        except ValueError:
+            known = listed(self.venue, body)
+        except VenueError:
             return
         for instrument in known:
             other = self._by_native.setdefault(instrument.native, instrument)

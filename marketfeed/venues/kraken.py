@@ -14,11 +14,11 @@ import orjson
 from msgspec import Struct
 
 from ..events import Instrument
-from ..number import Int64, N, P, Price, S, Size, check_numbers, odd
+from ..number import MAX_EXPONENT, Int64, N, P, Price, S, Size, check_numbers, odd
 from ..subscriptions import Subscription
 from ..symbols import canonical
 from ._plan import MAX_ASKED, one_host
-from ._rules import crc32_levels, level_text, rfc3339_ns
+from ._rules import crc32_levels, level_text, rfc3339_ns, step
 from ._spec import BookRule, Context, Endpoints, Levels, LinkPlan, Pace, PastTrade, Picture, Proof, Request, Venue
 
 NAME = "kraken"
@@ -474,6 +474,7 @@ def instruments(body: bytes) -> list[Instrument[Decimal]]:
             symbol = canonical(base, counter)
         except ValueError:
             continue  # a name that no text may carry (P33)
+        price_digits, size_digits = _digits(pair.pair_decimals), _digits(pair.lot_decimals)
         found.append(
             Instrument(
                 venue=NAME,
@@ -481,15 +482,24 @@ def instruments(body: bytes) -> list[Instrument[Decimal]]:
                 native=f"{base}/{counter}",
                 base=base,
                 quote=counter,
-                tick=pair.tick_size or Decimal(1).scaleb(-pair.pair_decimals),
-                lot=Decimal(1).scaleb(-pair.lot_decimals),
-                price_digits=pair.pair_decimals,
-                size_digits=pair.lot_decimals,
+                tick=step(pair.tick_size) or _last_digit(price_digits),
+                lot=_last_digit(size_digits),
+                price_digits=price_digits,
+                size_digits=size_digits,
                 trading=pair.status == "online",
                 status=pair.status,
             )
         )
     return found
+
+
+def _digits(number: int) -> int | None:
+    """Digits after the point as listed; None where no number has so many."""
+    return number if 0 <= number <= MAX_EXPONENT else None
+
+
+def _last_digit(digits: int | None) -> Decimal | None:
+    return None if digits is None else Decimal(1).scaleb(-digits)
 
 
 def plan(endpoints: Endpoints, wanted: Sequence[Subscription], pace: Pace) -> list[LinkPlan]:

@@ -396,6 +396,18 @@ def test_a_tick_that_is_absent_follows_from_the_digits() -> None:
     assert instruments(listed(A=pair(tick_size=None, pair_decimals=2)))[0].tick == Decimal("0.01")
 
 
+@pytest.mark.parametrize("digits", [31, 10**9, 10**30, -1, -(10**6)])
+def test_P08_digits_that_no_number_has_are_unknown_and_cost_nothing(digits: int) -> None:
+    (found,) = instruments(listed(A=pair(tick_size=None, pair_decimals=digits, lot_decimals=digits)))
+    assert (found.tick, found.lot, found.price_digits, found.size_digits) == (None, None, None, None)
+
+
+@pytest.mark.parametrize("tick", ["sNaN", "NaN", "-0.1", "0", "1e400", "1e-400"])
+def test_P07_P08_a_tick_that_is_absurd_follows_from_the_digits(tick: str) -> None:
+    (found,) = instruments(listed(A=pair(tick_size=tick)))
+    assert (found.tick, found.as_floats().tick) == (Decimal("0.1"), 0.1)
+
+
 def test_P29_only_online_is_trading() -> None:
     assert instruments(listed(A=pair(status="cancel_only")))[0].trading is False
 
