@@ -1,5 +1,7 @@
 """What a session asks its driver to do."""
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from .venues._spec import Request
@@ -18,12 +20,14 @@ class Ping(Struct, frozen=True):
 class Fetch(Struct, frozen=True):
     """Make a REST call within the budget; the answer is `on_reply(token, ...)` or `on_failure(token, ...)`.
 
-    One in the `background` leaves half of the budget to others.
+    One in the `background` leaves half of the budget to others. `wanted` says whether anybody still waits for it: where
+    nobody does before it is made, it is not made.
     """
 
     token: int
     request: Request
-    background: bool = False
+    background: bool
+    wanted: Callable[[], bool]
 
 
 class Close(Struct, frozen=True):

@@ -1,6 +1,7 @@
 """`Driver`: runs the sessions of one link, one connection after another. Knows no venue and no kind of event.
 
 Decisions are the session's; this is sockets, one timer, fetches within the budget, and back-off that never gives up.
+All that a connection needs of the loop is here, with one end for it: the reason for its length.
 """
 
 import asyncio
@@ -61,6 +62,8 @@ class Driver:
         self._stood_ns = 0
         """For how long the loop stood still: sessions know nothing of that time, so that nobody's silence is in it."""
         self._tasks: dict[asyncio.Task[None], None] = {}
+        self._waiting: dict[int, tuple[Fetch, asyncio.Task[None]]] = {}
+        """The calls that wait for their turn, by token."""
         self.on_frames: Callable[[list[bytes], int], None] = _nowhere
         """See `LinkListener`; made anew for each connection, with all it needs at hand."""
 
@@ -169,6 +172,7 @@ class Driver:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._waiting.clear()
         for task in list(self._tasks):
             task.cancel()
 
@@ -221,6 +225,7 @@ class Driver:
         now = self._now()
         if session.deadline <= now:
             session.on_tick(now, self._edge.clock.unix_ns())
+            self._let_go()
         while session.commands:
             commands = session.commands[:]
             session.commands.clear()
@@ -263,10 +268,17 @@ class Driver:
             link.close(GIVEN_UP if command.dead else 1000, command.reason)
         elif isinstance(command, Replace):
             self._maker.replace(command.reason)
-        else:
+        elif command.wanted():
             task = asyncio.get_running_loop().create_task(self._fetch(session, command))
             self._tasks[task] = None
+            self._waiting[command.token] = command, task
             task.add_done_callback(self._fetched)
+
+    def _let_go(self) -> None:
+        """Give back the turns of calls that nobody waits for any more; one that is being made is heard to its end."""
+        for fetch, task in [waits for waits in self._waiting.values() if not waits[0].wanted()]:
+            del self._waiting[fetch.token]
+            task.cancel()
 
     def _fetched(self, task: "asyncio.Task[None]") -> None:
         self._tasks.pop(task, None)
@@ -279,6 +291,7 @@ class Driver:
         if fetch.background:
             await edge.leisure(fetch.request.weight)
         await edge.turn(fetch.request.weight)
+        self._waiting.pop(fetch.token, None)
         try:
             reply = await edge.call(fetch.request)
         except (TransportError, ConfigError) as exc:

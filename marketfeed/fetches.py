@@ -1,6 +1,7 @@
 """`Fetches`: the REST calls a session is waiting for: one open call a stream, made again with growing delays."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from .commands import Fetch
 from .pace import SECOND
@@ -73,7 +74,7 @@ class Fetches:
         self._tries.pop(native, None)
 
     def forget(self, native: str) -> None:
-        """The stream is not wanted any more."""
+        """The stream is not wanted any more; a call that is still to be made is left undone."""
         for known in (self._open, self._later, self._tries):
             known.pop(native, None)
 
@@ -86,4 +87,7 @@ class Fetches:
 
     def _go(self, native: str) -> None:
         token = self._open[native] = next(self._tokens)
-        self._fetch(Fetch(token, self._request(native), self._background))
+        self._fetch(Fetch(token, self._request(native), self._background, partial(self._waits, native, token)))
+
+    def _waits(self, native: str, token: int) -> bool:
+        return self._open.get(native) == token

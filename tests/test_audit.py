@@ -342,8 +342,11 @@ def test_no_book_is_unclear(how: str) -> None:
 
 
 def test_an_answer_that_does_not_come_ends_the_audit() -> None:
-    rig = Rig().due().wait(MAX_AGE_NS / SECOND + 0.25)
+    rig = Rig().due()
+    assert rig.fetches[0].wanted()
+    rig.wait(MAX_AGE_NS / SECOND + 0.25)
     assert rig.audits() == [("unclear", 0, 0, "the answer took too long")]
+    assert not rig.fetches[0].wanted(), "I8: where it still waits for its turn, it is not made"
     assert not rig.auditing.on_reply(rig.fetches.pop().token, 200, b"", rig.now)
     assert rig.sync.memory is None
 

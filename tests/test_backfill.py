@@ -327,6 +327,7 @@ def test_a_stream_that_is_unsubscribed_is_forgotten() -> None:
     rig = Rig([4]).feed(3, 5)
     rig.fills.forget("AB")
     rig.fills.forget("AB")
+    assert not any(fetch.wanted() for fetch in rig.fetches)
     assert not rig.stream.healers
     assert not rig.fills.on_reply(rig.fetches.pop().token, 200, b"[4]", 9999, rig.now)
     assert rig.story() == [3]

@@ -473,6 +473,43 @@ async def test_P20_the_venue_s_own_count_of_weight_slows_fetches_down() -> None:
 
 
 @virtual
+async def test_I8_a_call_that_nobody_waits_for_any_more_is_not_made_and_leaves_its_turn_to_others() -> None:
+    pace = Pace(frames_per_s=50, subscriptions_per_link=9, connects=(99, 1), rest=(1, 10), silence_s=300)
+    replies = {path: body(toy.rest_snap(1)) for path in (BTC, ETH, "/depth?symbol=SOLUSD")}
+    venue = Venue(pace=pace, replies=replies)
+    line = Line(venue, *(toy.subscription(symbol) for symbol in ("BTC-USD", "ETH-USD", "SOL-USD")))
+    link = await line.link()
+    start = now_s()
+    for name in ("BTCUSD", "ETHUSD"):  # their turns are now and in 10 s
+        say(link, toy.delta(1, 2, name))
+    await asyncio.sleep(1)
+    line.driver.change([], [toy.subscription("ETH-USD")])
+    await asyncio.sleep(6)  # for the unsubscribe no answer comes
+    say(link, toy.delta(1, 2, "SOLUSD"))
+    await asyncio.sleep(30)
+    assert [round(at - start) for at in venue.rest.at] == [0, 10]
+    assert {event.symbol for event in venue.of(BookSnapshot)} == {"BTC-USD", "SOL-USD"}
+    await line.stop()
+
+
+@virtual
+async def test_I5_calls_that_were_given_up_do_not_gather_while_the_venue_has_sent_us_away() -> None:
+    venue = Venue(replies={BTC: body(toy.rest_snap(1))})
+    line = Line(venue, toy.subscription())
+    link = await line.link()
+    venue.edge.budget.retry_after(7200, venue.edge.clock.mono_ns(), 0.0)
+    for _ in range(100):
+        say(link, toy.delta(1, 2))
+        await asyncio.sleep(1)
+        line.driver.change([], [toy.subscription()])
+        await asyncio.sleep(6)
+        line.driver.change([toy.subscription()], [])
+    assert len(asyncio.all_tasks()) <= 3  # this test, the driver and one call
+    assert venue.edge.budget.spent(venue.edge.clock.mono_ns())["rest"].waiting <= 1
+    await line.stop()
+
+
+@virtual
 async def test_an_answer_that_comes_after_its_link_has_gone_is_nobody_s() -> None:
     venue = Venue(replies={BTC: body(toy.rest_snap(1))})
     venue.rest.takes_s = 5
