@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from . import _exit
+from . import _exit, _stdout
 
 COMMANDS = {
     "tail": "Print trades, tickers and books as they come.",
@@ -90,12 +90,14 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command and leave the process with its exit code."""
-    code = _exit.OK
     _exit.Process.ours = True
-    try:
-        cli.main(prog_name="marketfeed")
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else _exit.ERROR
+    code = _exit.code_of(_stdout.guard)
+    if code == _exit.OK:
+        try:
+            cli.main(prog_name="marketfeed")
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else _exit.ERROR
+        code = _exit.code_of(_stdout.flush) or code
     if "_MARKETFEED_COMPLETE" in os.environ:
         sys.exit(code)
     _exit.leave(code)

@@ -119,6 +119,6 @@ def leave(code: int) -> None:
     Not by `sys.exit`: that would wait for threads, and one that looks up a name may take half a minute.
     """
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
+        with contextlib.suppress(Failed, OSError, ValueError, AttributeError):
             stream.flush()
     os._exit(code)

@@ -71,13 +71,15 @@ async def mine(plan: Plan) -> int:
             if plan.source.simulated:
                 writer.put(f"marketfeed: {SIMULATED}\n".encode(), err=True)
             async with opened(plan.source) as feed:
-                return await _Mine(plan, feed, writer, stop, screen).run()
+                code = await _Mine(plan, feed, writer, stop, screen).run()
     except ConsumerTooSlow as exc:
         raise _exit.Failed(_exit.SLOW, "the reader of stdout is too slow: profits would have been lost") from exc
     finally:
         if screen is not None:
             screen.leave()
         await written(writer, stop)
+    writer.check()
+    return code
 
 
 class _Mine:

@@ -55,10 +55,12 @@ async def record(plan: Plan) -> int:
                 tell(SIMULATED)
             async with opened(plan.source) as feed:
                 with served(feed, plan.metrics, None if plan.quiet else tell):
-                    return await _Record(plan, feed, writer, stop).run()
+                    code = await _Record(plan, feed, writer, stop).run()
     finally:
         writer.status("")
         await written(writer, stop)
+    writer.check()
+    return code
 
 
 class _Writer(Writer):

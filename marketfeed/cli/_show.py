@@ -53,11 +53,13 @@ async def book(plan: Plan) -> int:
             if plan.source.simulated:
                 writer.put(f"marketfeed: {SIMULATED}\n".encode(), err=True)
             async with opened(plan.source) as feed:
-                return await _Show(plan, feed, writer, stop, screen).run()
+                code = await _Show(plan, feed, writer, stop, screen).run()
     finally:
         if screen is not None:
             screen.leave()
         await written(writer, stop)
+    writer.check()
+    return code
 
 
 class _Screen:

@@ -65,11 +65,13 @@ async def tail(plan: Plan) -> int:
                 tell(SIMULATED)
             async with opened(plan.source) as feed:
                 with served(feed, plan.metrics, None if plan.quiet else tell):
-                    return await _Tail(plan, feed, writer, stop).run()
+                    code = await _Tail(plan, feed, writer, stop).run()
     except ConsumerTooSlow as exc:
         raise _exit.Failed(_exit.SLOW, "the reader of stdout is too slow: events would have been lost") from exc
     finally:
         await written(writer, stop)
+    writer.check()
+    return code
 
 
 async def written(writer: Writer, stop: Stop) -> None:

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
+from . import _stdout
+
 ROOM_S = 0.01
 """How often somebody who waits for room looks again."""
 
@@ -18,12 +20,14 @@ class Writer:
     """`put` returns at once; a thread writes and flushes. `backlog` is bytes not yet written.
 
     Both streams share one queue, so what is told on stderr stands before newer data also on a terminal.
-    `on_broken` is called from the thread when the reader of stdout has gone; what is left is then let go.
+    `on_broken` is called from the thread when stdout takes no more; what is left is then let go. Where that is not
+    because its reader has gone, `check` raises what ends the command.
     """
 
     def __init__(self, on_broken: Callable[[], None]) -> None:
         self.backlog = 0
         self.broken = False
+        self._failure: OSError | None = None
         self._on_broken = on_broken
         self._queue: deque[tuple[bool, bytes]] = deque()
         self._news = threading.Condition()
@@ -56,6 +60,11 @@ class Writer:
             self._ended = True
             self._news.notify()
 
+    def check(self) -> None:
+        """Raise Failed where stdout could not be written, other than for a reader that has had enough."""
+        if self._failure is not None:
+            raise _stdout.unwritten(self._failure)
+
     def _run(self) -> None:
         while True:
             with self._news:
@@ -81,8 +90,9 @@ class Writer:
             return
         try:
             (self._err if err else self._out)(data)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as exc:
             if not err:
+                self._failure = exc if isinstance(exc, OSError) and not isinstance(exc, _stdout.GONE) else None
                 self.broken = True
                 self._on_broken()
 
