@@ -141,11 +141,14 @@ class _Mine:
         self._reach.check(seconds)
         if _unread():
             self._stop.set(_exit.OK)  # profits are rare: the next write, which would tell, may be a minute away
+        over = plan.duration_s is not None and seconds >= plan.duration_s
+        if over:
+            self._reach.ended()
         if plan.compare:
             return self._compare.done(seconds)
         if plan.drawn and self._due():
             self._draw()
-        return plan.duration_s is not None and seconds >= plan.duration_s
+        return over
 
     async def _start(self) -> None:
         plan, ask = self._plan, self._plan.ask

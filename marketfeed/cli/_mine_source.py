@@ -81,5 +81,5 @@ class MineReach(Reach):
         """These streams are all there is."""
         self._wanted = set(names)
 
-    def _unreached(self) -> str:
-        return super()._unreached().partition(": marketfeed ")[0] + f": {EXAMPLE} --sim"
+    def _example(self) -> str:
+        return EXAMPLE

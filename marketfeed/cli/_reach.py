@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from .. import catalogue
 from ..events import CHAIN_TYPES, MARKET_TYPES, Connected, Disconnected, Head, Instrument, Refused
 from ..subscriptions import Subscription
 from ..text import escaped
@@ -18,12 +19,12 @@ class Reach:
     """Follows the events of a feed: `event` says when the first venue is reached, `check` raises what ends a command.
 
     It ends where nothing was reached in time, at once where nothing can be (every venue blocks this address, or sent it
-    away for longer), and where all is refused.
+    away for longer), and where all is refused. `command` is what a user would write, but for the names.
     """
 
-    def __init__(self, wanted: Iterable[Subscription], source: Source) -> None:
+    def __init__(self, wanted: Iterable[Subscription], source: Source, command: str = "tail") -> None:
         self._wanted = {s.name for s in wanted}
-        self._source = source
+        self._source, self._command = source, command
         self._reached = False
         self._failures: dict[str, Disconnected] = {}
         self._refused: dict[str, str] = {}
@@ -54,6 +55,11 @@ class Reach:
             return
         raise _exit.Failed(_exit.UNREACHED, self._unreached())
 
+    def ended(self) -> None:
+        """Raise Failed where no venue has been reached, and the command ends now."""
+        if not self._reached:
+            raise _exit.Failed(_exit.UNREACHED, self._unreached())
+
     def _answered(self, venues: set[str]) -> bool:
         """Whether one of these has refused something: its connection is on the way."""
         return any(name.partition(":")[0] in venues for name in self._refused)
@@ -74,9 +80,12 @@ class Reach:
             failure = self._failures.get(venue)
             reason = "no answer" if failure is None else blocked(failure) or escaped(failure.reason)
             why.append(f"{venue}: {reason}")
-        symbols = " ".join(dict.fromkeys(name.partition(":")[2] for name in self._source.names))
-        symbols = " ".join(filter(None, (symbols, *self._source.chains)))
-        return (
-            f"no venue could be reached ({'; '.join(why)}). Check the network, "
-            f"or try it without one: marketfeed tail {symbols} --sim"
-        )
+        text = f"no venue could be reached ({'; '.join(why)})"
+        if self._source.simulated:
+            return text
+        return f"{text}. Check the network, or try it without one: {self._example()} --sim"
+
+    def _example(self) -> str:
+        """The command that was run, with what it cannot do without."""
+        symbols = dict.fromkeys(name.removeprefix(f"{catalogue.DEFAULT_VENUE}:") for name in self._source.names)
+        return " ".join(("marketfeed", self._command, *symbols, *self._source.chains))

@@ -113,7 +113,7 @@ class _Record:
                 await recorders.enter_async_context(self._raw())
             self._began = self._drawn_at = self._sealed_at = self._now()
             self._past = deque([(self._began, 0)])
-            self._reach = Reach(self._plan.subscribe(self._feed), self._plan.source)
+            self._reach = Reach(self._plan.subscribe(self._feed), self._plan.source, "record --to trial")
             try:
                 await self._stop.amid(self._pump(), self._look, LOOK_S)
             finally:
@@ -162,6 +162,7 @@ class _Record:
         self._reach.check(now - self._began)
         self._tally()
         if self._plan.duration_s is not None and now - self._began >= self._plan.duration_s:
+            self._reach.ended()
             self._stop.set(_exit.OK)
         elif not self._plan.quiet and now - self._drawn_at >= (DRAW_S if self._redraws else LINE_S):
             self._drawn_at = now

@@ -108,7 +108,7 @@ class _Show:
         self._notices = Notices(self._tell, verbose=plan.verbose, quiet=plan.quiet)
         self._life = feed.consumer(lambda event: type(event) not in MARKET_TYPES, policy="drop_oldest")
         wanted = feed.subscribe(self._name, book=plan.depth or True)
-        self._reach = Reach(wanted, plan.source)
+        self._reach = Reach(wanted, plan.source, "book")
 
     async def run(self) -> int:
         """Until there is a reason to end."""
@@ -122,7 +122,10 @@ class _Show:
                 self._notices.flush()
                 self._reach.check(now() - began)
                 self._draw()
-                if self._left == 0 or (self._plan.duration_s and now() - began >= self._plan.duration_s):
+                if self._left == 0:
+                    break
+                if self._plan.duration_s and now() - began >= self._plan.duration_s:
+                    self._reach.ended()
                     break
                 await self._stop.wait(heard, timeout_s=self._plan.interval_s)
         finally:

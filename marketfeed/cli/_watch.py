@@ -129,6 +129,7 @@ class _Tail:
         self._notices.flush()
         self._reach.check(now - self._began)
         if plan.duration_s is not None and now - self._began >= plan.duration_s:
+            self._reach.ended()
             self._stop.set(_exit.OK)
         elif plan.idle_s is not None and now - self._heard >= plan.idle_s:
             raise _exit.Failed(_exit.IDLE, f"nothing came for {plan.idle_s:g} s")

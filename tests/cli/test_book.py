@@ -66,6 +66,13 @@ def test_what_cannot_be():
     assert call("book", "BTC-USX", "--sim").exit_code == _exit.REFUSED
 
 
+def test_a_duration_in_which_the_venue_was_not_reached_is_no_success():
+    dead = "kraken=ws://127.0.0.1:1,http://127.0.0.1:1"
+    result = call("book", "kraken:BTC-USD", "--plain", "--duration", "500ms", "--endpoint", dead)
+    assert result.exit_code == _exit.UNREACHED
+    assert result.stderr.endswith("or try it without one: marketfeed book kraken:BTC-USD --sim\n")
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_terminal_is_given_back(number, code):
     with Terminal("book", "BTC-USD", "--sim", columns=40, lines=12) as terminal:

@@ -49,7 +49,7 @@ def test_compare():
 
 
 def test_duration():
-    assert call("mine", *SIM, "--duration", "1s").exit_code == 0
+    assert call("mine", *SIM, "--duration", "2s").exit_code == 0
 
 
 @pytest.mark.parametrize("compare", [[], ["--compare"]])
@@ -63,6 +63,14 @@ def test_nothing_reached_is_one_line(monkeypatch, compare):
         "the connection). Check the network, or try it without one: "
         "marketfeed mine BTC --rig s21xp --electricity 0.06 --sim\n"
     )
+
+
+@pytest.mark.parametrize("compare", [[], ["--compare"]])
+def test_a_duration_in_which_nothing_was_reached_is_no_success(compare):
+    dead = ["--endpoint", "coinbase" + DEAD, "--endpoint", "mempool" + DEAD]
+    result = call("mine", *SIM[:-1], "--source", "mempool", *dead, "--duration", "1500ms", "-q", *compare)
+    assert result.exit_code == _exit.UNREACHED
+    assert result.stderr.startswith("marketfeed: no venue could be reached (coinbase: 127.0.0.1 refused")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -85,7 +85,7 @@ def test_raw_inputs_beside_it_make_the_same_events_again(tmp_path):
 
 
 def test_R01_a_second_run_goes_on_where_the_first_ended(tmp_path):
-    args = ("record", "BTC-USD", "--to", str(tmp_path), "--sim", "--duration", "500ms", "--trades", "-q")
+    args = ("record", "BTC-USD", "--to", str(tmp_path), "--sim", "--duration", "1s", "--trades", "-q")
     runs = [count_in(call(*args).stdout) for _ in range(2)]
     events = list(open_dataset(tmp_path).events())
     assert len(events) == sum(runs)
@@ -124,7 +124,7 @@ def test_C10_a_second_signal_ends_it_now_and_the_next_start_seals(tmp_path):
         process.send_signal(signal.SIGTERM)
     process.communicate()
     assert process.returncode == 143
-    assert call("record", "BTC-USD", "--sim", "--to", str(tmp_path), "--duration", "300ms", "-q").exit_code == 0
+    assert call("record", "BTC-USD", "--sim", "--to", str(tmp_path), "--duration", "1s", "-q").exit_code == 0
     assert call("verify", str(tmp_path), "-q").exit_code == 0
 
 
@@ -137,7 +137,7 @@ def test_R01_what_a_kill_left_is_sealed_by_the_next_run(tmp_path):
         time.sleep(0.01)
     process.kill()
     process.communicate()
-    result = call("record", "BTC-USD", "--sim", "--to", str(tmp_path), "--duration", "300ms", "-q")
+    result = call("record", "BTC-USD", "--sim", "--to", str(tmp_path), "--duration", "1s", "-q")
     assert result.exit_code == 0
     events = list(open_dataset(tmp_path).events())
     assert len(events) > count_in(result.stdout) + 10
@@ -187,7 +187,7 @@ def test_a_closed_pipe_ends_nothing(tmp_path):
 
 
 def record(folder, *more):
-    return call("record", "BTC-USD", "--to", str(folder), "--sim", "--duration", "300ms", *more)
+    return call("record", "BTC-USD", "--to", str(folder), "--sim", "--duration", "1s", *more)
 
 
 def refused(result) -> str:
@@ -242,6 +242,13 @@ def test_no_venue_reached_is_one_line(tmp_path, monkeypatch):
     assert result.stdout == ""
     assert result.stderr.count("\n") == 1
     assert "no venue could be reached (coinbase: 127.0.0.1 refused the connection)" in result.stderr
+
+
+def test_a_duration_in_which_no_venue_was_reached_is_no_success(tmp_path):
+    result = call("record", "BTC-USD", "--to", str(tmp_path), "--duration", "500ms", "--endpoint", "coinbase" + DEAD)
+    assert result.exit_code == _exit.UNREACHED
+    assert result.stdout == ""
+    assert result.stderr.endswith("or try it without one: marketfeed record --to trial BTC-USD --sim\n")
 
 
 @pytest.mark.parametrize(

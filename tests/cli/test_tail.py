@@ -117,6 +117,16 @@ def test_no_venue_reached_is_one_line(monkeypatch):
     )
 
 
+def test_a_duration_in_which_no_venue_was_reached_is_no_success():
+    result = call("tail", "BTC-USD", "kraken:BTC-USD", "--duration", "1500ms", "--endpoint", "coinbase" + DEAD,
+                  "--endpoint", "kraken" + DEAD)  # fmt: skip
+    assert result.exit_code == _exit.UNREACHED
+    assert result.stderr == (
+        "marketfeed: no venue could be reached (coinbase: 127.0.0.1 refused the connection; kraken: 127.0.0.1 refused "
+        "the connection). Check the network, or try it without one: marketfeed tail BTC-USD kraken:BTC-USD --sim\n"
+    )
+
+
 def test_failures_are_told_with_v(monkeypatch):
     monkeypatch.setattr(_reach, "REACH_S", 0.3)
     result = call("tail", "BTC-USD", "-v", "--endpoint", "coinbase" + DEAD)
@@ -156,7 +166,7 @@ def test_T14_a_ban_that_lasts_is_told_at_once(monkeypatch, tmp_path):
 
 
 def test_duration_and_idle_timeout():
-    assert call("tail", "BTC-USD", "--sim", "--duration", "400ms").exit_code == 0
+    assert call("tail", "BTC-USD", "--sim", "--duration", "1s").exit_code == 0
     idle = call("tail", "BTC-USD", "--sim", "--idle-timeout", "1ms")
     assert idle.exit_code == _exit.IDLE
     assert "nothing came for 0.001 s" in idle.stderr
