@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict, deque
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -35,7 +35,7 @@ from marketfeed.sim.wire import Frame, Hangup
 from ..chaos_proxy import ChaosProxy
 from ..loopback.rig import NEEDLE, VENUES, Auditor
 from ..virtual import until
-from . import figures
+from . import ctrl_c, figures
 from .oracle import KRAKEN_DEPTH, SYMBOLS, Checker, WrongBook
 
 NODE_KEY, PROXY_KEY, OTHER_KEY = "canarynode-4f7d", "canaryproxy-91ce", "canaryelse-c02a"
@@ -325,9 +325,15 @@ def recorded(folder: Path) -> list[tuple[str, str]]:
 _PLAIN = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")
 
 
+def end(child: "subprocess.Popen[bytes]") -> None:
+    """Let no child outlive the folder that it writes to."""
+    child.kill()
+    child.wait()
+
+
 def run(seed: int, seconds: float) -> tuple[dict[str, Any], list[str]]:
     """A child full of chaos, a command beside it, and the search. Returns figures and what was found."""
-    with tempfile.TemporaryDirectory(prefix="chaos-") as name:
+    with tempfile.TemporaryDirectory(prefix="chaos-") as name, ExitStack() as stack:
         folder = Path(name)
         env = os.environ | {
             "MARKETFEED_BITCOIND_AUTH": f"miner:{NODE_KEY}",
@@ -347,6 +353,7 @@ def run(seed: int, seconds: float) -> tuple[dict[str, Any], list[str]]:
         ]
         outputs = {n: (folder / n).open("wb") for n in ("chaos.out", "chaos.err", "tail.out", "tail.err")}
         child = subprocess.Popen(own, env=env, stdout=outputs["chaos.out"], stderr=outputs["chaos.err"])
+        stack.callback(end, child)
         told = folder / "endpoints.json"
         while not told.exists() and child.poll() is None:
             time.sleep(0.05)
@@ -359,6 +366,7 @@ def run(seed: int, seconds: float) -> tuple[dict[str, Any], list[str]]:
             line = [sys.executable, "-m", "marketfeed", "tail", "BTC-USD", "--text", "-vv", "--book", *places]
             line += ["--duration", f"{seconds:.0f}s"]
             tail = subprocess.Popen(line, env=env, stdout=outputs["tail.out"], stderr=outputs["tail.err"])
+            stack.callback(end, tail)
         code = child.wait()
         if tail is not None:
             tail.wait()
@@ -403,4 +411,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ctrl_c.ends(main)

@@ -13,7 +13,7 @@ import marketfeed as mf
 from marketfeed.events import Head
 
 from ..loopback.rig import Auditor
-from . import figures
+from . import ctrl_c, figures
 from .oracle import KRAKEN_DEPTH, SYMBOLS, Checker
 from .wire import Wire
 
@@ -97,4 +97,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ctrl_c.ends(main)

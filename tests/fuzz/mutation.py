@@ -34,7 +34,7 @@ from marketfeed.text import escaped
 from marketfeed.venues._spec import LinkPlan
 
 from ..loopback.rig import Auditor
-from . import figures
+from . import ctrl_c, figures
 from .chains import SOURCES
 from .mutator import Mutator
 from .oracle import KRAKEN_DEPTH, SYMBOLS
@@ -383,4 +383,4 @@ def _loaded(venue: str, args: argparse.Namespace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    ctrl_c.ends(main)

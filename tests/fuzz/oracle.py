@@ -15,6 +15,8 @@ import marketfeed as mf
 from marketfeed import sim
 from marketfeed.counts import Counts
 
+from . import ctrl_c
+
 FAULTS = "drop=0.03%,dup=0.05%,reorder=0.03%,corrupt=0.03%,checksum=0.05%,cut=0.003%,late_snapshot=0.05s"
 SYMBOLS = {"kraken": ["BTC-USD", "ETH-USD"], "binance": ["BTC-USDT", "ETH-USDT"], "coinbase": ["BTC-USD", "ETH-USD"]}
 KRAKEN_DEPTH = 10  # its checksum covers ten levels: deeper ones rest on TCP's order, which these faults break
@@ -150,4 +152,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ctrl_c.ends(main)

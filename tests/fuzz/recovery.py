@@ -23,7 +23,7 @@ from marketfeed.testing import Network, run
 from ..simulation.faults import OPTIONS, TRANSPORT
 from ..simulation.world import World
 from ..virtual import until
-from . import figures
+from . import ctrl_c, figures
 from .oracle import SYMBOLS
 
 RATE = 5.0
@@ -194,4 +194,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ctrl_c.ends(main)

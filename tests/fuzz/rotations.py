@@ -22,7 +22,7 @@ from marketfeed.testing import Network, run
 
 from ..loopback.rig import Auditor
 from ..simulation.world import World
-from . import figures
+from . import ctrl_c, figures
 from .oracle import SYMBOLS
 
 RATE = 4.0
@@ -239,4 +239,4 @@ def told(venue: str, mode: str, seed: int, rotations: int) -> dict[str, Any] | N
 
 
 if __name__ == "__main__":
-    main()
+    ctrl_c.ends(main)

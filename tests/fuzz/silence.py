@@ -20,7 +20,7 @@ from marketfeed.testing import Network, run
 from ..simulation.faults import FAULTS
 from ..simulation.world import World
 from ..virtual import until
-from . import figures
+from . import ctrl_c, figures
 from .oracle import SYMBOLS
 
 WARM_S = 60.0
@@ -143,4 +143,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ctrl_c.ends(main)

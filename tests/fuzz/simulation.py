@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import gc
 import logging
-import signal
+import multiprocessing
 import sys
 import time
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from marketfeed.testing import Network, run
 from ..simulation.faults import FAULTS, Heal
 from ..simulation.readers import Readers
 from ..simulation.world import World
-from . import figures
+from . import ctrl_c, figures
 from .oracle import SYMBOLS
 
 MEAN_S = 15.0
@@ -145,20 +145,21 @@ def main() -> None:
     seeds = [seed for seed in range(args.seed, args.seed + args.seeds) for _ in range(1 + args.twice)]
     began = time.monotonic()
     found: list[dict[str, Any]] = []
+    ctrl_c.once()
+    pool = ProcessPoolExecutor(args.jobs, initializer=ctrl_c.ignore)
     try:
-        with ProcessPoolExecutor(
-            args.jobs, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
-        ) as pool:
-            for result in results(pool, args.minutes, venues, seeds, began):
-                found.append(result)
-                if "wrong" in result:
-                    again = f"python -m tests.fuzz.simulation --seed {result['seed']} --minutes {args.minutes:g}"
-                    again += "".join(f" --venue {venue}" for venue in args.venue or ())
-                    print(f"seed {result['seed']}: {result['wrong']}\nto repeat: {again}", flush=True)
-                elif args.verbose:
-                    print(figures.text(result), flush=True)
+        for result in results(pool, args.minutes, venues, seeds, began):
+            found.append(result)
+            if "wrong" in result:
+                again = f"python -m tests.fuzz.simulation --seed {result['seed']} --minutes {args.minutes:g}"
+                again += "".join(f" --venue {venue}" for venue in args.venue or ())
+                print(f"seed {result['seed']}: {result['wrong']}\nto repeat: {again}", flush=True)
+            elif args.verbose:
+                print(figures.text(result), flush=True)
     except KeyboardInterrupt:
         print(f"stopped after {len(found)} of {len(seeds)} runs", flush=True)
+    finally:
+        give_up(pool)
     total = summary(found, args.minutes, time.monotonic() - began, twice=args.twice)
     figures.tell("simulation", args.figures, [total])
     sys.exit(bool(total["failed"] or total["unequal"] or len(found) < len(seeds)))
@@ -169,14 +170,18 @@ def results(
 ) -> Iterator[dict[str, Any]]:
     """What each run found, in order; of many, how long all will take is said after the first ones."""
     jobs = [pool.submit(one, seed, minutes, venues) for seed in seeds]
-    try:
-        for number, job in enumerate(jobs, 1):
-            yield job.result()
-            if number == 20 and len(jobs) > 40:
-                took = (time.monotonic() - began) / number * len(jobs)
-                print(f"{len(jobs)} runs, expected to take {took / 60:.0f} min", flush=True)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    for number, job in enumerate(jobs, 1):
+        yield job.result()
+        if number == 20 and len(jobs) > 40:
+            took = (time.monotonic() - began) / number * len(jobs)
+            print(f"{len(jobs)} runs, expected to take {took / 60:.0f} min", flush=True)
+
+
+def give_up(pool: ProcessPoolExecutor) -> None:
+    """Begin nothing more, and end what is begun: a pool that is only shut down computes it to its end."""
+    pool.shutdown(wait=False, cancel_futures=True)
+    for worker in multiprocessing.active_children():
+        worker.terminate()
 
 
 def summary(found: list[dict[str, Any]], minutes: float, took_s: float, *, twice: bool) -> dict[str, Any]:
@@ -199,4 +204,4 @@ def summary(found: list[dict[str, Any]], minutes: float, took_s: float, *, twice
 
 
 if __name__ == "__main__":
-    main()
+    ctrl_c.ends(main)

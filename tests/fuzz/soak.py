@@ -30,7 +30,7 @@ from marketfeed.counts import Counts
 
 from ..chaos_proxy import ChaosProxy
 from ..loopback.rig import VENUES
-from . import figures
+from . import ctrl_c, figures
 from .oracle import SYMBOLS
 
 FAULT_S = 20.0
@@ -187,6 +187,7 @@ def main() -> None:
     figures.argument(parser)
     args = parser.parse_args()
     if args.plant:
+        ctrl_c.ignore()  # who started it ends it
         mf.run(plant(args.seed, args.rate))
         return
     found = mf.run(soak(args.minutes / 3 if args.warm_up is None else args.warm_up, args.minutes, args.rate, args.seed))
@@ -196,4 +197,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ctrl_c.ends(main)

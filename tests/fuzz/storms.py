@@ -16,7 +16,7 @@ from msgspec import Struct, structs
 from marketfeed.pace import SECOND, Backoff, Budget
 from marketfeed.venues._spec import Pace
 
-from . import figures
+from . import ctrl_c, figures
 
 PACES = [
     ((250, 300.0), (5000, 60.0)),
@@ -214,4 +214,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ctrl_c.ends(main)
