@@ -69,3 +69,79 @@ def test_options_go_where_they_belong(marketfeed_play: Play) -> None:
             stage.port("coinbase")
 
     marketfeed_play(story, "kraken", "binance", settings={"backfill": False}, exact=True)
+
+
+async def bot_of(feed: mf.Feed, symbol: str = "kraken:BTC-USD", name: str = "price") -> None:
+    """It reads `name` of each trade."""
+    feed.subscribe(symbol, trades=True)
+    async for event in feed:
+        if isinstance(event, mf.Trade):
+            getattr(event, name)
+
+
+def test_what_a_story_waits_for_in_vain_says_how_long_and_what_does_not_flow(marketfeed_play: Play) -> None:
+    async def story(stage: "Stage") -> None:
+        stage.feed.subscribe("kraken:BTC-USF", trades=True)
+        await stage.until(lambda: stage.told(mf.Trade), seconds=5)
+
+    with pytest.raises(TimeoutError, match=r"^waited 5 s; not flowing: kraken:BTC-USF:trades \(.*did you mean BTC-USD"):
+        marketfeed_play(story)
+
+
+def test_what_a_story_waits_for_in_vain_says_where_nothing_was_asked_for(marketfeed_play: Play) -> None:
+    async def story(stage: "Stage") -> None:
+        await stage.until(lambda: stage.told(mf.Trade), seconds=5)
+
+    with pytest.raises(TimeoutError, match=r"^waited 5 s; nothing is subscribed to$"):
+        marketfeed_play(story)
+
+
+def test_what_a_story_waits_for_in_vain_says_of_what_the_bot_died(marketfeed_play: Play) -> None:
+    async def story(stage: "Stage") -> None:
+        bot = asyncio.create_task(bot_of(stage.feed, name="prise"), name="bot")
+        await stage.until(lambda: not bot, seconds=5)
+
+    with pytest.raises(TimeoutError, match=r"^waited 5 s; the task bot died: AttributeError: .*'prise'") as failed:
+        marketfeed_play(story)
+    assert isinstance(failed.value.__cause__, AttributeError), "whose traceback says where"
+    assert all("asyncio" not in str(entry.path) for entry in failed.traceback), "the loop's own lines tell nothing"
+
+
+def test_a_bot_that_died_fails_the_test_whose_story_does_not_wait_on_it(marketfeed_play: Play) -> None:
+    async def story(stage: "Stage") -> None:
+        stage.bot = asyncio.create_task(bot_of(stage.feed, name="prise"), name="bot")  # type: ignore[attr-defined]
+        await asyncio.sleep(60)
+
+    with pytest.raises(AssertionError, match=r"^the task bot died: AttributeError: .*'prise'") as failed:
+        marketfeed_play(story)
+    assert isinstance(failed.value.__cause__, AttributeError)
+
+
+def test_a_story_that_fails_for_a_dead_bot_says_of_what_it_died(marketfeed_play: Play) -> None:
+    async def story(stage: "Stage") -> None:
+        asyncio.create_task(bot_of(stage.feed, name="prise"), name="bot")  # noqa: RUF006 # the stage keeps it
+        await asyncio.sleep(60)
+        assert stage.told(mf.BookVoid), "the bot did nothing"
+
+    with pytest.raises(AssertionError, match="the bot did nothing") as failed:
+        marketfeed_play(story)
+    assert isinstance(failed.value.__cause__, AttributeError)
+
+
+def test_a_bot_whose_end_the_story_looks_at_may_fail(marketfeed_play: Play) -> None:
+    async def story(stage: "Stage") -> None:
+        bot = asyncio.create_task(bot_of(stage.feed, name="prise"))
+        await stage.until(bot.done)
+        assert isinstance(bot.exception(), AttributeError)
+
+    marketfeed_play(story)
+
+
+def test_a_bot_that_is_cancelled_or_still_runs_has_not_died(marketfeed_play: Play) -> None:
+    async def story(stage: "Stage") -> None:
+        bots = [asyncio.create_task(bot_of(stage.feed)) for _ in range(2)]
+        await stage.feed.live(timeout=30)
+        bots[0].cancel()
+        await asyncio.sleep(1)
+
+    marketfeed_play(story, faults="cut@10s")

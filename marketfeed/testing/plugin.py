@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from ..errors import NotLive
 from ..events import EVENT_TYPES, Head
 from ..feed import Feed
 from ..settings import VenueSettings
@@ -20,13 +21,40 @@ from .network import Network
 E = TypeVar("E", bound=Head)
 
 
+class Deaths:
+    """Tasks of a loop that died of an exception that nobody has looked at."""
+
+    def __init__(self) -> None:
+        self._failed: list[asyncio.Task[Any]] = []
+
+    def make(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> "asyncio.Task[Any]":
+        """The loop's task factory."""
+        task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, **options)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        if task._log_traceback:
+            self._failed.append(task)
+
+    def unheard(self) -> list[tuple[str, BaseException]]:
+        """Names of tasks and what they died of, where nobody has looked at it until now."""
+        return [(task.get_name(), task._exception) for task in self._failed if task._log_traceback and task._exception]
+
+    def hear(self) -> None:
+        """Look at all of them, so that asyncio tells none again."""
+        for task in self._failed:
+            task.exception()
+
+
 class Stage:
     """What a story is told on: `feed` is connected to `plant`, over `network`; all of them on a virtual clock."""
 
-    def __init__(self, plant: Simulator, feed: Feed, network: Network) -> None:
+    def __init__(self, plant: Simulator, feed: Feed, network: Network, deaths: Deaths) -> None:
         self.plant = plant
         self.feed = feed
         self.network = network
+        self._deaths = deaths
         self._told: list[Head] = []
         for kind in EVENT_TYPES:
             feed.on(kind, self._told.append)
@@ -40,10 +68,26 @@ class Stage:
         return int(self.plant.endpoints[venue].ws.partition("://")[2].partition("/")[0].rpartition(":")[2])
 
     async def until(self, condition: Callable[[], Any], seconds: float = 60.0) -> None:
-        """Wait, by the virtual clock, until something holds. Raises TimeoutError after `seconds`."""
-        async with asyncio.timeout(seconds):
-            while not condition():  # noqa: ASYNC110 # any condition, of which nobody tells
-                await asyncio.sleep(0.01)
+        """Wait, by the virtual clock, until something holds.
+
+        Raises TimeoutError after `seconds`: it says what does not flow, and which tasks have died.
+        """
+        __tracebackhide__ = True
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while not condition():
+            if loop.time() >= end:
+                raise TimeoutError("; ".join([f"waited {seconds:g} s", *self._missing(), *self.dead()]))
+            await asyncio.sleep(0.01)
+
+    def _missing(self) -> list[str]:
+        if waiting := self.feed.waiting():
+            return [str(NotLive(waiting))]
+        return [] if self.feed.stats().streams else ["nothing is subscribed to"]
+
+    def dead(self) -> list[str]:
+        """Which tasks died, and of what, where nobody has looked at it."""
+        return [f"the task {name} died: {type(exc).__name__}: {exc}" for name, exc in self._deaths.unheard()]
 
 
 Story = Callable[[Stage], Awaitable[None]]
@@ -62,12 +106,13 @@ def play(
     """Run a story, `async def story(stage)`, on a stage of its own. The same arguments make the same run.
 
     `venues` are simulated ones, kraken where none is named; `faults`, `rate` (market steps a second) and `symbols`
-    are `sim.Simulator`'s, `settings` go to each `VenueSettings`, `options` to `Feed`. Fails where the story fails, or
-    a venue's rule was broken.
+    are `sim.Simulator`'s, `settings` go to each `VenueSettings`, `options` to `Feed`. Fails where the story fails, a
+    task died of an exception that nobody looked at, or a venue's rule was broken.
     """
+    __tracebackhide__ = True
     network = Network(seed)
 
-    async def main() -> None:
+    async def main() -> Exception | None:
         clock = LoopClock()
         made = Simulator(
             venues or ("kraken",), seed=seed, faults=faults, rate=rate, symbols=symbols, clock=clock.unix_ns
@@ -83,10 +128,34 @@ def play(
                 "dice": Random(f"feed {seed}").random,
             } | options
             async with Feed(at, **given) as feed:
-                await story(Stage(plant, feed, network))
-            assert not plant.breaches, f"a venue's rule was broken: {dict(plant.breaches)}"
+                failed = await _told(story, plant, feed, network)
+            if failed is None and plant.breaches:
+                failed = AssertionError(f"a venue's rule was broken: {dict(plant.breaches)}")
+            return failed
 
-    run(main(), network)
+    if failed := run(main(), network):
+        raise failed
+
+
+async def _told(story: Story, plant: Simulator, feed: Feed, network: Network) -> Exception | None:
+    """Tell a story; returned is what it failed with, so that the traceback begins here, and not in the loop."""
+    __tracebackhide__ = True
+    deaths = Deaths()
+    asyncio.get_running_loop().set_task_factory(deaths.make)
+    stage = Stage(plant, feed, network, deaths)
+    failed: Exception | None = None
+    try:
+        await story(stage)
+        await asyncio.sleep(0)  # whoever died just now is known then
+    except Exception as exc:  # whatever it is, it is raised again
+        failed = exc
+    unheard = deaths.unheard()
+    if unheard and failed is None:
+        failed = AssertionError("; ".join(stage.dead()))
+    if unheard and failed and failed.__cause__ is None:
+        failed.__cause__ = unheard[0][1]
+    deaths.hear()
+    return failed
 
 
 @pytest.fixture
