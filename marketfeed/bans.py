@@ -33,6 +33,12 @@ def state_folder() -> Path | None:
     return Path(base) / "marketfeed"
 
 
+def place_of(endpoints: Endpoints) -> str:
+    """What a ban is of: `api.binance.com-443`, whatever the path or the streams are."""
+    parts = urlsplit(endpoints.rest or endpoints.ws)
+    return f"{parts.hostname or ''}-{parts.port or 443}".replace(":", "_").replace("/", "_")
+
+
 class Bans:
     """The ban of one venue's endpoints, kept over restarts.
 
@@ -41,11 +47,9 @@ class Bans:
     """
 
     def __init__(self, endpoints: Endpoints, clock: Clock) -> None:
-        parts = urlsplit(endpoints.rest or endpoints.ws)
-        host, folder = parts.hostname or "", state_folder()
+        host, folder = urlsplit(endpoints.rest or endpoints.ws).hostname or "", state_folder()
         kept = folder is not None and (bool(os.environ.get(STATE)) or not is_loopback(host))
-        name = f"{host}-{parts.port or 443}".replace(":", "_").replace("/", "_")
-        self._path = folder / "bans" / name if kept and folder is not None else None
+        self._path = folder / "bans" / place_of(endpoints) if kept and folder is not None else None
         self._clock = clock
 
     def left(self) -> int:

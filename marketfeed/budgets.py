@@ -1,17 +1,17 @@
 """One budget a venue for the whole process: its limits are for an address, however many feeds use it.
 
-A budget is kept as long as the process lives, so that a feed made anew after a ban knows of it; the ban itself is kept
-for the next process, too.
+Feeds with paces or streams of their own have budgets of their own, but a ban is of the host, and holds for all of them.
+It is known as long as the process lives, so that a feed made anew knows of it, and is kept for the next process, too.
 """
 
 from threading import Lock
 
-from .bans import Bans
+from .bans import Bans, place_of
 from .clock import Clock, SystemClock
-from .pace import SECOND, Budget, Spent
+from .pace import Budget, Spent
 from .venues._spec import Endpoints, Pace
 
-_known: dict[tuple[str, str, Pace], Budget] = {}
+_known: dict[str, "_Host"] = {}
 _making = Lock()
 
 
@@ -19,22 +19,52 @@ def budget_of(endpoints: Endpoints, pace: Pace, clock: Clock) -> Budget:
     """What all feeds with these endpoints and this pace share; with a clock of its own, a feed has its own budget."""
     if not isinstance(clock, SystemClock):
         return Budget(pace)
-    key = (endpoints.ws, endpoints.rest, pace)
+    place = place_of(endpoints)
     with _making:
-        if key not in _known:
-            _known[key] = _Shared(pace, Bans(endpoints, clock), clock.mono_ns())
-        return _known[key]
+        if place not in _known:
+            _known[place] = _Host(Bans(endpoints, clock))
+        host = _known[place]
+    return host.budget(endpoints, pace, clock.mono_ns())
+
+
+class _Host:
+    """The budgets of one host, and the ban that holds for all of them; it outlives the process."""
+
+    def __init__(self, bans: Bans) -> None:
+        self.lock = Lock()
+        """Of all the budgets: a ban is known to each of them, or to none."""
+        self._bans = bans
+        self._banned_until = 0
+        self._budgets: dict[tuple[str, str, Pace], _Shared] = {}
+
+    def budget(self, endpoints: Endpoints, pace: Pace, now: int) -> "_Shared":
+        """The one with these endpoints and this pace."""
+        key = (endpoints.ws, endpoints.rest, pace)
+        with self.lock:
+            if key not in self._budgets:
+                self._budgets[key] = _Shared(pace, self)
+                left = self._bans.left()
+                self._block(now + left if left else 0)
+            return self._budgets[key]
+
+    def ban(self, until: int, now: int) -> None:
+        """Keep all away, and the next process; called with the lock held."""
+        self._block(until)
+        self._bans.keep(until - now)
+
+    def _block(self, until: int) -> None:
+        self._banned_until = max(self._banned_until, until)
+        for budget in self._budgets.values():
+            budget.block(self._banned_until)
 
 
 class _Shared(Budget):
-    """A budget for several threads, each of which may run a feed, and with bans that outlive the process."""
+    """A budget for several threads, each of which may run a feed."""
 
-    def __init__(self, pace: Pace, bans: Bans, now: int) -> None:
+    def __init__(self, pace: Pace, host: _Host) -> None:
         super().__init__(pace)
-        self._lock = Lock()
-        self._bans = bans
-        if left := bans.left():
-            super().retry_after(left / SECOND, now, 0.0)
+        self._host = host
+        self._lock = host.lock
 
     def fetch_at(self, weight: int, now: int) -> int:
         with self._lock:
@@ -67,5 +97,5 @@ class _Shared(Budget):
     def retry_after(self, seconds: float, now: int, dice: float) -> int:
         with self._lock:
             until = super().retry_after(seconds, now, dice)
-            self._bans.keep(until - now)
+            self._host.ban(until, now)
         return until

@@ -192,9 +192,13 @@ class Budget:
         `dice` (0 to 1) spreads the return over up to a tenth more, at most 10 s.
         """
         until = now + int((seconds + dice * min(10.0, 0.1 * seconds + 0.05)) * SECOND)
+        self.block(until)
+        return until
+
+    def block(self, until: int) -> None:
+        """Nothing goes before `until`."""
         self._rest.block(until)
         self._connects.block(until)
-        return until
 
 
 class Backoff:

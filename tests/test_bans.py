@@ -56,6 +56,14 @@ def test_T14_a_ban_outlives_the_process_and_ends_when_it_ends(folder: Path) -> N
     assert Bans(AT, clock).left() == 0
 
 
+def test_T14_a_ban_that_another_process_was_told_of_is_heeded_by_all_feeds_once_one_finds_it() -> None:
+    before = budget()
+    Bans(AT, SystemClock()).keep(HOUR)
+    found = budgets.budget_of(AT, structs.replace(VENUE.pace, silence_s=30), SystemClock())
+    assert found.blocked_until == before.blocked_until
+    assert left_s() > 3590
+
+
 @pytest.mark.parametrize(
     ("told", "kept"),
     [((3600.0, 60.0), 3600), ((60.0, 3600.0), 3600), ((4.0,), 0), ((0.0,), 0), ((5.0,), 5), ((1e9,), 0)],

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 
+import pytest
 from msgspec import structs
 
 from marketfeed.budgets import budget_of
@@ -34,6 +35,54 @@ def test_T14_a_ban_that_one_feed_is_told_keeps_all_away() -> None:
     assert other.blocked_until == until
     assert other.connect_at(0) == other.fetch_at(1, 0) == until
     assert budget_of(at("banned"), PACE, SystemClock()).blocked_until == until, "a feed made later knows too"
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "pace"),
+    [
+        pytest.param(at("host"), structs.replace(PACE, silence_s=30), id="another pace"),
+        pytest.param(structs.replace(at("host"), ws="wss://streams.example"), PACE, id="other streams"),
+        pytest.param(structs.replace(at("host"), rest="https://host.example/v2"), PACE, id="another path"),
+        pytest.param(structs.replace(at("host"), rest="https://host.example:443"), PACE, id="the port named"),
+    ],
+)
+def test_T14_a_ban_of_a_host_keeps_feeds_of_other_paces_and_streams_away_too(endpoints: Endpoints, pace: Pace) -> None:
+    told, before = budget_of(at("host"), PACE, SystemClock()), budget_of(endpoints, pace, SystemClock())
+    assert before is not told
+    until = told.retry_after(3600, 0, 0.5)
+    after = budget_of(endpoints, structs.replace(pace, ack_s=7.0), SystemClock())
+    for other in (before, after):
+        assert other.blocked_until == until
+        assert other.connect_at(0) == other.fetch_at(1, 0) == until
+
+
+def test_T14_of_several_bans_of_a_host_the_longest_holds_for_all() -> None:
+    one, other = (budget_of(at("longest"), pace, SystemClock()) for pace in (PACE, structs.replace(PACE, ack_s=7.0)))
+    until = one.retry_after(3600, 0, 0.0)
+    other.retry_after(60, 0, 0.0)
+    assert one.blocked_until == other.blocked_until == until
+
+
+def test_T14_a_ban_of_one_host_is_no_other_hosts() -> None:
+    ports = [structs.replace(at("ports"), rest=f"http://127.0.0.1:{port}") for port in (8332, 9332)]
+    one, other = (budget_of(endpoints, PACE, SystemClock()) for endpoints in ports)
+    one.retry_after(3600, 0, 0.0)
+    assert other.blocked_until == 0
+
+
+def test_T14_bans_that_feeds_of_several_threads_are_told_of_hold_for_all_of_them() -> None:
+    paces = [structs.replace(PACE, silence_s=float(n)) for n in range(1, 9)]
+
+    def serve(pace: Pace) -> None:
+        for seconds in range(1, 51):
+            budget_of(at("crowd"), pace, SystemClock()).retry_after(seconds * pace.silence_s, 0, 0.0)
+
+    threads = [threading.Thread(target=serve, args=[pace]) for pace in paces]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {budget_of(at("crowd"), pace, SystemClock()).blocked_until for pace in paces} == {400 * SECOND}
 
 
 def test_what_a_venue_says_was_spent_counts_for_all() -> None:
