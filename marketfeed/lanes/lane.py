@@ -154,8 +154,9 @@ class Merge(ABC, Generic[S]):
         """The machine slept: no lane proves anything."""
 
     def lost(self, cause: Cause, ts_recv: int, detail: str) -> None:
-        """No lane feeds the stream."""
-        self.public.lost(cause, ts_recv, detail)
+        """No lane is known to feed the stream; one that was not heard yet is missed only where none stands."""
+        if self.public.events or not any(lane.acked for lane in self.lanes):
+            self.public.lost(cause, ts_recv, detail)
 
     def moved(self, lane: Any, ts_recv: int) -> None:
         """This lane is not to be waited for any more, for now or for good."""
