@@ -82,6 +82,7 @@ HARNESSES = {
         mf.run(main())
         """,
     "on a recording": """
+        import asyncio
         import marketfeed as mf
 
 
@@ -90,7 +91,7 @@ HARNESSES = {
                 feed.subscribe("kraken:BTC-USD", trades=True, book=10)
                 await feed.live(10)
 
-        mf.run(main())
+        asyncio.run(main())  # to its end, however long a busy machine takes
         {code:0}
         """,
 }
