@@ -66,6 +66,10 @@ class _Shared(Budget):
         self._host = host
         self._lock = host.lock
 
+    def frame_at(self, now: int, *, first: bool) -> int:
+        with self._lock:
+            return super().frame_at(now, first=first)
+
     def fetch_at(self, weight: int, now: int) -> int:
         with self._lock:
             return super().fetch_at(weight, now)

@@ -77,6 +77,7 @@ class _Steps:
         self._learnt = 0
         self._venue = venue
         self._budget = Budget(pace)
+        self._frames = Quota(pace.frames_per_s, 1.0)
         self._asked: list[tuple[int, int]] = []
         """(when, weight) of the snapshots that will be asked for."""
 
@@ -90,7 +91,9 @@ class _Steps:
         """Connect, subscribe, and say when snapshots are asked for."""
         at = self._budget.connect_at(self._learnt)
         self.last = max(self.last, at)
-        quota, decoder = Quota(self.pace.frames_per_s, 1.0), _decoder(self._venue, link)
+        if not self.pace.frames_by_address:
+            self._frames = Quota(self.pace.frames_per_s, 1.0)
+        decoder = _decoder(self._venue, link)
         if not link.url:
             talk = cast(Polls, decoder)
             self._asked += [(at, talk.poll(s.symbol).weight) for s in link.subscriptions]
@@ -103,7 +106,7 @@ class _Steps:
         for channel, same in groups.items():
             for part in (same[i : i + step] for i in range(0, len(same), step)):
                 for _ in decoder.subscribe(part):
-                    sent = quota.reserve(1, at)
+                    sent = self._frames.reserve(1, at)
                     self.frames += 1
                 if channel == "book" and self._venue.book.snapshot == "rest":
                     weight = cast(RestBooks, decoder).book_request(part[0][1]).weight

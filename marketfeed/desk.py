@@ -78,7 +78,8 @@ class Entry:
 class Desk:
     """Keeps a connection's subscriptions true to what is wanted, at the venue's pace.
 
-    `send` takes a frame; `gone` is told when an unsubscribe is done. `busy` says that a tick is wanted soon.
+    `send` takes a frame; `gone` is told when an unsubscribe is done. `busy` says that a tick is wanted soon. `by_turns`
+    means that frames go out by `take_turn` alone; `waits` says that one is to, `begun` that one has.
     """
 
     def __init__(
@@ -89,7 +90,10 @@ class Desk:
         send: Callable[[str], None],
         gone: Callable[[Entry], None],
         stuck: Callable[[str], None],
+        *,
+        by_turns: bool = False,
     ) -> None:
+        self.begun = False
         self.entries: dict[Key, Entry] = {}
         self._decoder = decoder
         self._pace = pace
@@ -97,13 +101,20 @@ class Desk:
         self._send = send
         self._gone = gone
         self._stuck = stuck
+        self._by_turns = by_turns
         self._quota = Quota(pace.frames_per_s, 1.0)
-        self._out: list[tuple[str, tuple[Entry, ...]]] = []
+        self._out: list[tuple[str, tuple[Entry, ...], State]] = []
+        """Frames to send, those whose answer is awaited from then on, and the state in which it is."""
 
     @property
     def busy(self) -> bool:
         """Whether something is being waited for."""
         return bool(self._out) or any(e.state != "flowing" and e.state != "refused" for e in self.entries.values())
+
+    @property
+    def waits(self) -> bool:
+        """Whether a frame waits for its turn."""
+        return self._by_turns and bool(self._out)
 
     def waiting(self) -> dict[str, str]:
         """Streams that do not flow yet, and why; where a market may be quiet, an ack is enough."""
@@ -222,17 +233,22 @@ class Desk:
         for entry in list(self.entries.values()):
             self._look(entry, now, recv_ns)
         self._ask([e for e in self.entries.values() if e.state == "queued" and e.since <= now])
-        while self._out:
+        while self._out and not self._by_turns:
             at = self._quota.peek(now)
             if at > now:
                 return at
             self._quota.reserve(1, now)
-            frame, about = self._out.pop(0)
-            for entry in about:
-                if entry.state in ("asked", "dropping") and entry.since >= 0:
-                    entry.since = now
-            self._send(frame)
+            self.take_turn(now)
         return now + SECOND // 4 if self.busy else None
+
+    def take_turn(self, now: int) -> None:
+        """Send the next frame; from now on its answer is awaited."""
+        frame, about, state = self._out.pop(0)
+        for entry in about:
+            if entry.state == state and entry.since >= 0:
+                entry.since = now
+        self.begun = True
+        self._send(frame)
 
     def _look(self, entry: Entry, now: int, recv_ns: int) -> None:
         """Judge one entry against its deadline."""
@@ -298,16 +314,20 @@ class Desk:
         for entry in entries:
             entry.state = "asked"
             entry.since = 0
-        self._queue(entries, self._decoder.subscribe)
+        self._queue(entries, "asked", self._decoder.subscribe)
 
     def _leave(self, entries: Sequence[Entry], now: int) -> None:
+        before = len(self._out)
         for entry in entries:
             entry.state = "dropping"
-            entry.since = now
-        self._queue(entries, self._decoder.unsubscribe)
+            entry.since = 0
+        self._queue(entries, "dropping", self._decoder.unsubscribe)
+        if len(self._out) == before:  # there is nobody to be told
+            for entry in entries:
+                entry.since = now
 
     def _queue(
-        self, entries: Sequence[Entry], build: Callable[[Sequence[tuple[Subscription, str]]], list[str]]
+        self, entries: Sequence[Entry], state: State, build: Callable[[Sequence[tuple[Subscription, str]]], list[str]]
     ) -> None:
         step = self._pace.symbols_per_frame
         groups: dict[str, list[Entry]] = {}
@@ -317,4 +337,6 @@ class Desk:
         for same in groups.values():
             for i in range(0, len(same), step):
                 part = tuple(same[i : i + step])
-                self._out.extend((frame, part) for frame in build([(e.subscription, e.native) for e in part]))
+                frames = build([(e.subscription, e.native) for e in part])
+                # the answer is awaited once all is said: what stands before it may go out long before
+                self._out += [(frame, part if frame is frames[-1] else (), state) for frame in frames]

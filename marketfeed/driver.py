@@ -226,14 +226,26 @@ class Driver:
         if session.deadline <= now:
             session.on_tick(now, self._edge.clock.unix_ns())
             self._let_go()
+        turn_at = self._take_turns(session)
         while session.commands:
             commands = session.commands[:]
             session.commands.clear()
             for command in commands:
                 self._perform(session, command)
         self._edge.deliver()
-        if session.deadline != self._armed or self._timer is None:
-            self._arm(session.deadline)
+        due = min(session.deadline, turn_at)
+        if due != self._armed or self._timer is None:
+            self._arm(due)
+
+    def _take_turns(self, session: Session[Any]) -> int:
+        """Have sent what waits for its turn among the frames of the address; returns when to try again."""
+        while turn := session.turn:
+            now = self._edge.clock.mono_ns()
+            at = self._edge.budget.frame_at(now, first=turn == "first")
+            if at > now:
+                return at - self._stood_ns
+            session.on_turn(now - self._stood_ns)
+        return session.deadline
 
     def _arm(self, deadline: int) -> None:
         if self._timer is not None:

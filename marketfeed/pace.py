@@ -138,6 +138,22 @@ class Budget:
     def __init__(self, pace: Pace) -> None:
         self._rest = Quota(*pace.rest)
         self._connects = Quota(*pace.connects)
+        self._frames = Quota(pace.frames_per_s, 1.0)
+        self._kept_until = 0
+
+    def frame_at(self, now: int, *, first: bool) -> int:
+        """When a frame may go where the limit is the address's; one that may go now counts as sent.
+
+        The first of a connection goes before others: a venue gives up connections that say nothing.
+        """
+        at = self._frames.peek(now)
+        if first and at > now:
+            self._kept_until = at + LATE_NS
+        elif not first:
+            at = max(at, self._kept_until)
+        if at <= now:
+            self._frames.reserve(1, now)
+        return at
 
     def fetch_at(self, weight: int, now: int) -> int:
         """When a REST call of this weight may go."""

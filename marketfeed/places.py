@@ -252,6 +252,7 @@ class Wire:
             serving.instruments,
             link=self.link,
             exact=serving.exact,
+            by_turns=serving.venue.pace.frames_by_address,
             **serving.care,
         )
 

@@ -10,7 +10,7 @@ the reason for its length. `recv_ns` is Unix time, for stamping; `mono_ns` the m
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import count
-from typing import Any, Generic, cast
+from typing import Any, Generic, Literal, cast
 
 from msgspec import structs
 
@@ -55,7 +55,7 @@ class Session(Generic[N]):
     """See the module's docstring. It is also the `Port` of its decoder.
 
     `commands` is done and cleared by the driver; `deadline` is the mono_ns at which `on_tick` wants to be called, 0
-    for at once.
+    for at once. `by_turns` means that the venue counts frames over all connections: each goes out by an `on_turn`.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Session(Generic[N]):
         max_resyncs: int = MAX_RESYNCS,
         backfill: bool = False,
         audit_s: float = 0.0,
+        by_turns: bool = False,
     ) -> None:
         self.venue = venue
         self.link = link
@@ -95,6 +96,7 @@ class Session(Generic[N]):
             lambda frame: self.commands.append(Send(frame)),
             self._gone,
             self._close,
+            by_turns=by_turns,
         )
         self._liveness = Liveness()
         self._looked_at = 0
@@ -215,6 +217,18 @@ class Session(Generic[N]):
         elif (native := self._fetches.answered(token)) is not None:
             self._fetches.ask(native, mono_ns)
             self.deadline = 0
+
+    @property
+    def turn(self) -> Literal["", "first", "next"]:
+        """Which turn it waits for among the frames of its address; "" where for none. See `on_turn`."""
+        if not self._desk.waits:
+            return ""
+        return "next" if self._desk.begun else "first"
+
+    def on_turn(self, mono_ns: int) -> None:
+        """Its turn has come: the next frame goes out."""
+        if self._desk.waits:
+            self._desk.take_turn(mono_ns)
 
     def on_pong(self) -> None:
         """A pong, or the venue's own ping: the connection lives."""

@@ -92,6 +92,11 @@ class Taped(Session[N], Generic[N]):
         with self._input(lambda: Input(dir="fail", conn=self.link, mono_ns=mono_ns, more=more)):
             super().on_failure(token, mono_ns, reason)
 
+    def on_turn(self, mono_ns: int) -> None:
+        """See `Session`; from it on an answer is awaited."""
+        with self._input(lambda: Input(dir="turn", conn=self.link, mono_ns=mono_ns)):
+            super().on_turn(mono_ns)
+
     def on_pong(self) -> None:
         """See `Session`; an idle link that answers is not dead, and its market is asked about."""
         with self._input(lambda: Input(dir="pong", conn=self.link)):

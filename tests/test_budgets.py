@@ -29,6 +29,13 @@ def test_two_feeds_share_a_budget() -> None:
     assert other.connect_at(1) == 60 * SECOND + 1
 
 
+def test_T22_two_feeds_share_the_frames_of_their_address() -> None:
+    pace = structs.replace(PACE, frames_per_s=2, frames_by_address=True)
+    one, other = (budget_of(at("frames"), pace, SystemClock()) for _ in range(2))
+    assert [one.frame_at(1, first=False), other.frame_at(1, first=False)] == [1, 1]
+    assert one.frame_at(1, first=False) == other.frame_at(1, first=False) == SECOND + 1
+
+
 def test_T14_a_ban_that_one_feed_is_told_keeps_all_away() -> None:
     one, other = (budget_of(at("banned"), PACE, SystemClock()) for _ in range(2))
     until = one.retry_after(120, 0, 0.5)

@@ -27,7 +27,7 @@ QUARTER = SECOND // 4
 class Rig:
     """A desk, what it sent, and what was told."""
 
-    def __init__(self, **pace: Any) -> None:
+    def __init__(self, *, by_turns: bool = False, **pace: Any) -> None:
         self.told: list[Head] = []
         self.sent: list[dict[str, Any]] = []
         self.gone: list[str] = []
@@ -42,6 +42,7 @@ class Rig:
             lambda frame: self.sent.append(json.loads(frame)),
             lambda entry: self.gone.append(entry.subscription.name),
             self.stuck.append,
+            by_turns=by_turns,
         )
 
     def add(self, *keys: tuple[Channel, str], depth: int = 0) -> "Rig":
@@ -315,6 +316,30 @@ def test_frames_go_out_at_the_venues_pace() -> None:
     for _ in range(12):
         sent.append(len(rig.tick().said()))
     assert [sum(sent[i : i + 4]) for i in (0, 4, 8)] == [2, 2, 2]
+
+
+def test_T22_frames_that_go_by_turns_wait_for_them_and_their_answers_are_awaited_from_then_on() -> None:
+    rig = Rig(by_turns=True, symbols_per_frame=1).add(("trades", "A"), ("trades", "B"))
+    assert rig.tick(60).said() == []
+    assert (rig.desk.waits, rig.desk.begun) == (True, False)
+    rig.desk.take_turn(rig.now)
+    assert rig.said() == ["sub trades A"]
+    assert (rig.desk.waits, rig.desk.begun) == (True, True)
+    rig.desk.take_turn(rig.now)
+    assert rig.said() == ["sub trades B"]
+    assert not rig.tick(4.75).desk.waits
+    assert rig.tick(0.25).desk.waits, "no acknowledgement came in 5 s"
+
+
+def test_the_end_of_an_unsubscribe_is_awaited_from_when_it_went_out() -> None:
+    rig = Rig(by_turns=True).add(TRADES).tick()
+    rig.desk.take_turn(rig.now)
+    rig.ack(TRADES).drop(TRADES).tick(60)
+    assert rig.state(TRADES) == "dropping"
+    rig.desk.take_turn(rig.now)
+    assert rig.said() == ["sub trades BTC", "unsub trades BTC"]
+    assert rig.tick(4.75).state(TRADES) == "dropping"
+    assert rig.tick(0.25).state(TRADES) is None
 
 
 def test_the_desk_says_when_it_wants_to_be_called_next() -> None:

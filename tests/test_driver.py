@@ -92,7 +92,8 @@ class Line:
         made = self.venue.venue
         (plan,) = made.plan(made.endpoints, self.wanted, made.pace)
         known = toy.instruments("BTC-USD", "ETH-USD", "SOL-USD")
-        self.sessions.append(Session(made, plan, self.venue.streams, known, link="toy-1"))
+        by_turns = made.pace.frames_by_address
+        self.sessions.append(Session(made, plan, self.venue.streams, known, link="toy-1", by_turns=by_turns))
         return self.sessions[-1]
 
     def failed(self, reason: str, status: int, retry_s: float, attempt: int) -> None:

@@ -161,6 +161,17 @@ def test_T22_connects_and_fetches_have_budgets_of_their_own() -> None:
     assert [budget.fetch_at(10, 0) // SECOND for _ in range(5)] == [0, 0, 1, 1, 2]
 
 
+def test_T22_the_first_frame_of_a_connection_goes_before_others() -> None:
+    budget = Budget(structs.replace(PACE, frames_per_s=2))
+    assert [budget.frame_at(at, first=False) for at in (0, 1, 2)] == [0, 1, SECOND]
+    assert budget.frame_at(3, first=True) == SECOND
+    other = budget.frame_at(4, first=False)
+    assert SECOND < other < SECOND + SECOND // 100
+    assert budget.frame_at(SECOND, first=True) == SECOND
+    assert budget.frame_at(other, first=False) == other
+    assert budget.frame_at(other, first=False) == 2 * SECOND
+
+
 @pytest.mark.parametrize(
     ("ours", "venue_says", "next_at"),
     [

@@ -183,6 +183,7 @@ class _Run:
             max_resyncs=known.max_resyncs,
             backfill=known.backfill,
             audit_s=known.audit_s,
+            by_turns=self._venues[line.venue].pace.frames_by_address,
         )
         session.on_open(line.mono, line.recv_ns, line.attempt)
         session.commands.clear()
@@ -193,6 +194,8 @@ class _Run:
             session.on_frames([one.data for one in same], line.recv_ns)
         elif kind == "pong":
             session.on_pong()
+        elif kind == "turn":
+            session.on_turn(line.mono)
         elif kind == "tick":
             session.on_tick(line.mono, line.recv_ns)
         elif kind == "rest":

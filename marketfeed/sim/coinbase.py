@@ -13,6 +13,7 @@ from .market import Market, Print, Step
 from .wire import Batch, Conversation, Dialect, Frame, Hangup, Limit, Now, Out, Reply, names, read_object, rfc3339
 
 MESSAGES = (8, 1.0)
+"""Of an address, over all its connections."""
 FIRST_S = 5.0
 """A client that has not subscribed by then is cut."""
 CHANNELS = ("level2", "market_trades", "ticker", "heartbeats")
@@ -31,6 +32,11 @@ class Coinbase(Dialect):
     def rest(self, method: str, path: str, query: Mapping[str, str], now: Now) -> Reply:
         """`/api/v3/brokerage/market/{products,products/<id>,product_book}`."""
         return self._rest.reply(path, query, now)
+
+    @cached_property
+    def messages(self) -> Limit:
+        """What clients may still say; here they all have one address."""
+        return Limit(*MESSAGES)
 
     @cached_property
     def _rest(self) -> CoinbaseRest:
@@ -52,7 +58,6 @@ class CoinbaseConversation(Conversation):
         self._opened = self._beat = 0.0
         self._beats = 0
         self._greeted = False
-        self._limit = Limit(*MESSAGES)
 
     def on_open(self, now: Now) -> list[Out]:
         """Nothing is said before the client subscribes."""
@@ -63,7 +68,7 @@ class CoinbaseConversation(Conversation):
     def on_text(self, text: str, now: Now) -> list[Out]:
         """`subscribe` and `unsubscribe`, one channel each."""
         message = read_object(text)
-        if not self._limit.take(now.mono):
+        if not self._venue.messages.take(now.mono):
             self._venue.troubles.breach("messages")
             return [_error("rate limit exceeded")]
         if message is None:

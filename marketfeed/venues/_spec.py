@@ -63,7 +63,9 @@ class Pace(Struct, frozen=True, kw_only=True):
     """A venue's limits and rhythms, from its documents. Seconds, unless a name says otherwise."""
 
     frames_per_s: float
-    """Frames we may send on one connection."""
+    """Frames we may send on one connection, or `frames_by_address` on all of them together."""
+    frames_by_address: bool = False
+    """The venue counts the frames of an address, over all its connections."""
     subscriptions_per_link: int
     symbols_per_frame: int = 100
     """Subscriptions in one subscribe frame."""

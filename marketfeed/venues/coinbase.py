@@ -30,6 +30,7 @@ NAME = "coinbase"
 # all. A heartbeat each second.
 PACE = Pace(
     frames_per_s=4,
+    frames_by_address=True,
     subscriptions_per_link=60,
     connects=(4, 1),
     rest=(10, 1),

@@ -15,7 +15,8 @@ from msgspec import structs
 import marketfeed as mf
 from marketfeed import sim
 from marketfeed.errors import ConfigError, RecordingError
-from marketfeed.events import ClockStep, Head, LoopLag, RecorderStatus
+from marketfeed.events import ClockStep, Head, LoopLag, RecorderStatus, encode_json
+from marketfeed.pace import SECOND
 from marketfeed.recording import Playback, RawRecorder, Rerun
 from marketfeed.recording.disk import RealDisk
 from marketfeed.recording.raw_lines import lines_of
@@ -306,6 +307,28 @@ def test_I16_reads_of_one_stamp_are_told_apart_by_their_numbers(tmp_path: Path) 
     ]
     (tmp_path / "20260101T000000.000000000Z-000001.jsonl.gz").write_bytes(gzip.compress(b"\n".join(lines) + b"\n"))
     assert [e.seq_local for e in Rerun(tmp_path) if isinstance(e, mf.Malformed)] == [10, 11, 20, 21]
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2])
+def test_I16_a_frame_goes_out_in_its_turn_again_and_its_answer_is_awaited_from_then_on(
+    turns: int, tmp_path: Path
+) -> None:
+    market = mf.Instrument(venue="coinbase", symbol="BTC-USD", native="BTC-USD", base="BTC", quote="USD")
+    head = [
+        {"dir": "about", "venue": "coinbase"},
+        {"dir": "told", "venue": "coinbase", "raw": encode_json(market).decode()},
+        {"dir": "open", "conn": "a", "venue": "coinbase", "url": "wss://host", "add": ["coinbase:BTC-USD:ticker"]},
+    ]
+    later: list[dict[str, Any]] = []
+    for number in range(3):  # tries; heartbeats before the first
+        mono = number * 6 * SECOND + SECOND
+        later += [{"dir": "turn", "conn": "a", "mono": mono}] * (turns if number == 0 else min(turns, 1))
+        later += [{"dir": "in", "conn": "a", "raw": json.dumps({"channel": "heartbeats", "sequence_num": number})}]
+        later += [{"dir": "tick", "conn": "a", "mono": mono + 6 * SECOND - 2 + step} for step in range(2)]
+    lines = b"\n".join(json.dumps(line).encode() for line in [*head, *later])
+    (tmp_path / "20260101T000000.000000000Z-000001.jsonl.gz").write_bytes(gzip.compress(lines + b"\n"))
+    stale = [event.reason for event in Rerun(tmp_path) if isinstance(event, mf.Stale)]
+    assert stale == (["no acknowledgement after 3 tries"] if turns == 2 else [])
 
 
 # Lines

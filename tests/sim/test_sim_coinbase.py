@@ -137,6 +137,16 @@ def test_eight_messages_a_second():
     assert answers[-1] == "rate limit exceeded" != answers[-2]
 
 
+def test_messages_are_counted_over_all_connections():
+    one = talk()
+    for _ in range(8):
+        one.say(type="?")
+    other = one.venue.connect("/", {}, one.now)
+    [refused] = other.on_text('{"type":"?"}', one.now)
+    assert "rate limit exceeded" in refused.text
+    assert one.breaches == {"coinbase:messages": 1}
+
+
 def test_snapshot_faults():
     late = talk(faults="late_snapshot=2s,refuse=ETH-USD")
     assert [frame["channel"] for frame in late.say(**subscribe())] == ["subscriptions"]
