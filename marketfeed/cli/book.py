@@ -41,12 +41,16 @@ def command(
     """
     import sys  # noqa: PLC0415 # with the heavy ones
 
-    from .. import errors  # noqa: PLC0415 # heavy
+    from .. import catalogue, errors  # noqa: PLC0415 # heavy
+    from ..subscriptions import Subscription  # noqa: PLC0415 # heavy
     from . import _loop, _show, _source  # noqa: PLC0415 # heavy
 
     chosen = _source.choose([symbol], **source)  # type: ignore[arg-type] # the options of `_options.SOURCE`
     if len(chosen.names) > 1:
         raise errors.ConfigError("book shows one market: name one venue")
+    for name in chosen.chains:
+        at, _, coin = name.partition(":")
+        catalogue.check(Subscription(at, coin, "book"))
     plain = plain or not sys.stdout.isatty()
     return _loop.run(
         _show.book(

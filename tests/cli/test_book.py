@@ -66,6 +66,13 @@ def test_what_cannot_be():
     assert call("book", "BTC-USX", "--sim").exit_code == _exit.REFUSED
 
 
+@pytest.mark.parametrize("args", [["mempool:BTC"], ["BTC-USD", "--venue", "mempool"]])
+def test_a_chain_has_no_book(args):
+    result = call("book", *args, "--sim")
+    assert result.exit_code == _exit.USAGE
+    assert result.stderr.splitlines()[-1] == "marketfeed: mempool has no 'book'; it serves chain of BTC"
+
+
 def test_a_duration_in_which_the_venue_was_not_reached_is_no_success():
     dead = "kraken=ws://127.0.0.1:1,http://127.0.0.1:1"
     result = call("book", "kraken:BTC-USD", "--plain", "--duration", "500ms", "--endpoint", dead)
