@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..errors import TransportError, VenueError, nearest
+from ..errors import ConfigError, TransportError, VenueError, nearest
 from ..events import Instrument, encode_json
 from ..text import escaped
 from . import _exit
@@ -33,6 +33,8 @@ async def listing(source: Source, venue: str, pattern: str, as_json: bool) -> in
             raise _exit.Failed(_exit.UNREACHED, f"{venue} has not answered in {REACH_S:g} s; try --sim")
         try:
             found = asked.result()
+        except ConfigError:  # no network would help
+            raise
         except (TransportError, VenueError, ValueError) as exc:
             raise _exit.Failed(
                 _exit.UNREACHED,

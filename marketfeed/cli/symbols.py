@@ -24,7 +24,9 @@ def command(venue: str, pattern: str, sim: bool, endpoints: tuple[str, ...], res
       marketfeed symbols binance eth --json
       marketfeed symbols kraken --sim
     """
+    from .. import catalogue  # noqa: PLC0415 # heavy
     from . import _instruments, _loop, _source  # noqa: PLC0415 # heavy
 
+    catalogue.venue(venue.lower())  # "all" is none here
     source = _source.choose((), venues=[venue], sim=sim, exact=True, endpoints=endpoints, rest=rest)
     return _loop.run(_instruments.listing(source, venue.lower(), pattern, as_json))

@@ -31,6 +31,7 @@ def test_symbols():
     ("args", "code", "words"),
     [
         (["krakn"], _exit.USAGE, "did you mean kraken?"),
+        (["all", "--sim"], _exit.USAGE, "marketfeed: no venue is called 'all'; there are "),
         (["kraken", "ETH-USF", "--sim"], _exit.REFUSED, "kraken has no ETH-USF; did you mean ETH-USD?"),
         (["kraken", "--rest", "http://127.0.0.1:1"], _exit.UNREACHED, "marketfeed symbols kraken --sim"),
     ],
