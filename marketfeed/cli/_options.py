@@ -43,12 +43,16 @@ class Depth(click.ParamType[int]):
 
 
 class BareBook(click.Command):
-    """A command whose `--book` may stand alone, without taking the next word for its depth."""
+    """A command of `symbols` whose `--book` may stand alone, without taking the next word for its depth."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Give a bare `--book` its value."""
         end = args.index("--") if "--" in args else len(args)
-        return super().parse_args(ctx, ["--book=full" if a == "--book" else a for a in args[:end]] + args[end:])
+        left = super().parse_args(ctx, ["--book=full" if a == "--book" else a for a in args[:end]] + args[end:])
+        for text in ctx.params["symbols"]:
+            if text.isdecimal():
+                raise click.UsageError(f"{text[:40]!r} is not a symbol; did you mean --book={text[:40]}?", ctx)
+        return left
 
 
 def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:

@@ -94,6 +94,7 @@ def test_a_misspelt_symbol():
         (["BTC-USD", "--sim", "--ws", "ws://127.0.0.1:1"], "--sim brings its own endpoints"),
         (["BTC-USD", "kraken:BTC-USD", "--ws", "ws://127.0.0.1:1"], "for one venue"),
         (["BTC-USD", "--duration", "soon"], "is not a time; write 10s"),
+        (["BTC-USD", "--book", "10"], "'10' is not a symbol; did you mean --book=10?"),
         (["BTC-USD", "--book=many"], "write --book or --book=10"),
         (["BTC-USD", "--count", "0"], "--count"),
         (["BTC-USD", "--transport", "picow", "--sim"], "no transport is called 'picow'"),
