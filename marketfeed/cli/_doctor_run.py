@@ -19,8 +19,7 @@ from . import _colour, _exit
 from ._doctor import MACHINE, Finding, machine, shown
 from ._doctor_venue import Ahead, Visit
 from ._figures import many
-from ._source import UNASKED, Source
-from ._watch import SIMULATED
+from ._source import SIMULATED, UNASKED, Source
 
 STEP_S = 0.05
 """By which the wall clock may move against the monotonic one meanwhile."""

@@ -13,9 +13,8 @@ from . import _exit
 from ._lines import number
 from ._loop import Stop
 from ._reach import REACH_S
-from ._source import Source, opened
+from ._source import SIMULATED, Source, opened
 from ._table import table
-from ._watch import SIMULATED
 
 
 async def listing(source: Source, venue: str, pattern: str, as_json: bool) -> int:

@@ -28,8 +28,8 @@ from ._mine_view import view
 from ._notices import Notices
 from ._show import BEHIND, NOTE_S
 from ._show import _Screen as Screen
-from ._source import Source, opened
-from ._watch import BURST, ROOM, SIMULATED, columns, written
+from ._source import SIMULATED, Source, opened
+from ._watch import BURST, ROOM, columns, written
 from ._writer import Writer
 
 LOOK_S = 0.1

@@ -23,8 +23,8 @@ from ._metrics import served
 from ._notices import Notices
 from ._reach import Reach
 from ._show import BEHIND
-from ._source import Watched, opened
-from ._watch import BURST, LOOK_S, SIMULATED, written
+from ._source import Watched, foretold, opened
+from ._watch import BURST, LOOK_S, written
 from ._writer import Writer
 
 DRAW_S, LINE_S = 0.5, 60.0
@@ -51,8 +51,8 @@ async def record(plan: Plan) -> int:
     tell = writer.tell
     try:
         with _logs.shown(writer, plan.verbose, plan.quiet):
-            if plan.source.simulated:
-                tell(SIMULATED)
+            for line in foretold(plan.source, plan.book, quiet=plan.quiet):
+                tell(line)
             async with opened(plan.source) as feed:
                 with served(feed, plan.metrics, None if plan.quiet else tell):
                     code = await _Record(plan, feed, writer, stop).run()

@@ -17,8 +17,8 @@ from ._ladder import Frame, ladder
 from ._loop import Stop
 from ._notices import Notices
 from ._reach import Reach
-from ._source import Source, opened
-from ._watch import SIMULATED, columns, written
+from ._source import Source, foretold, opened
+from ._watch import columns, written
 from ._writer import Writer
 
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
@@ -50,8 +50,8 @@ async def book(plan: Plan) -> int:
     screen = None if plan.plain else _Screen(writer)
     try:
         with _logs.shown(writer, plan.verbose, plan.quiet or not plan.plain):
-            if plan.source.simulated:
-                writer.put(f"marketfeed: {SIMULATED}\n".encode(), err=True)
+            for line in foretold(plan.source, plan.depth, quiet=plan.quiet):
+                writer.tell(line)
             async with opened(plan.source) as feed:
                 code = await _Show(plan, feed, writer, stop, screen).run()
     finally:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -17,6 +17,7 @@ from ..symbols import parse_coin_name, parse_name
 CLOSE_S = 0.5
 SIM_RATE = 20.0
 """Market steps a second of each simulated symbol: lively, and still readable."""
+SIMULATED = "SIMULATED: made-up prices from a simulator in this process"
 UNASKED = 1_000
 """Changes that an oracle remembers where nobody will ask it."""
 
@@ -80,6 +81,16 @@ def choose(
     if sim and settings:
         raise ConfigError("--sim brings its own endpoints: leave out --endpoint, --ws and --rest")
     return Source(list(names), settings, sim, transport, exact, tuple(used), coins, redundancy)
+
+
+def foretold(source: Source, depth: int | None, *, quiet: bool) -> Iterator[str]:
+    """What to tell before any data: that it is made up, and which books are not as deep as asked for (0: any depth)."""
+    if source.simulated:
+        yield SIMULATED
+    for name in () if quiet else source.venues:
+        depths = catalogue.venue(name).book.depths
+        if depth and depths and depth > depths[-1]:
+            yield f"{name} has at most {depths[-1]:,} levels a side: its books are that deep, not {depth:,}"
 
 
 def _is_chain(text: str) -> bool:

@@ -17,7 +17,7 @@ from ._loop import Stop
 from ._metrics import served
 from ._notices import Notices
 from ._reach import Reach
-from ._source import Watched, opened
+from ._source import Watched, foretold, opened
 from ._writer import Writer
 
 LOOK_S = 0.2
@@ -29,7 +29,6 @@ BURST = 1_000_000
 LAST_S = 0.3
 """How long a stopped command still writes what it has."""
 PRINTED = frozenset({*MARKET_TYPES, *CHAIN_TYPES, Instrument})
-SIMULATED = "SIMULATED: made-up prices from a simulator in this process"
 
 
 class Plan(Watched, frozen=True, kw_only=True):
@@ -61,8 +60,8 @@ async def tail(plan: Plan) -> int:
     tell = writer.tell
     try:
         with _logs.shown(writer, plan.verbose, plan.quiet):
-            if plan.source.simulated:
-                tell(SIMULATED)
+            for line in foretold(plan.source, plan.book, quiet=plan.quiet):
+                tell(line)
             async with opened(plan.source) as feed:
                 with served(feed, plan.metrics, None if plan.quiet else tell):
                     code = await _Tail(plan, feed, writer, stop).run()

@@ -66,6 +66,11 @@ def test_what_cannot_be():
     assert call("book", "BTC-USX", "--sim").exit_code == _exit.REFUSED
 
 
+def test_a_depth_that_the_venue_has_not_is_told():
+    result = call("book", "kraken:BTC-USD", "--sim", "--depth", "2000", "--count", "1")
+    assert "marketfeed: kraken has at most 1,000 levels a side: its books are that deep, not 2,000\n" in result.stderr
+
+
 @pytest.mark.parametrize("args", [["mempool:BTC"], ["BTC-USD", "--venue", "mempool"]])
 def test_a_chain_has_no_book(args):
     result = call("book", *args, "--sim")

@@ -74,6 +74,14 @@ def test_only_what_is_asked_for(tmp_path):
     assert {event.depth for event in snapshots} == {10}
 
 
+def test_a_depth_that_the_venue_has_not_is_told(tmp_path):
+    result = call("record", "kraken:BTC-USD", "--to", str(tmp_path), "--sim", "--duration", "1s", "--book=2000")
+    assert result.stderr.splitlines() == [
+        SIM_LINE,
+        "marketfeed: kraken has at most 1,000 levels a side: its books are that deep, not 2,000",
+    ]
+
+
 def test_raw_inputs_beside_it_make_the_same_events_again(tmp_path):
     call("record", "BTC-USD", "--to", str(tmp_path), "--sim", "--duration", "800ms", "--raw")
     replayed = json.loads(call("replay", str(tmp_path), "--stats", "--json").stdout)

@@ -45,6 +45,15 @@ def test_channels(options, kinds):
         assert len(events[0]["bids"]) == events[0]["depth"] == 10
 
 
+def test_a_depth_that_no_venue_has_is_told_with_the_one_there_is():
+    args = ("tail", "--book=5000", "kraken:BTC-USD", "coinbase:BTC-USD", "--sim", "--count", "3")
+    told = "marketfeed: kraken has at most 1,000 levels a side: its books are that deep, not 5,000"
+    assert call(*args).stderr.splitlines() == [SIM_LINE, told]
+    assert call(*args, "--text").stderr.splitlines() == [SIM_LINE, told]
+    assert call(*args, "-q").stderr.splitlines() == [SIM_LINE]
+    assert call("tail", "--book=1000", *args[2:]).stderr.splitlines() == [SIM_LINE]
+
+
 def test_text():
     result = call("tail", "BTC-USD", "--sim", "--count", "30", "--text", "--trades", "--book", "--venue", "kraken")
     assert result.exit_code == 0
