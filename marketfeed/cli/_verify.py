@@ -121,9 +121,9 @@ def _worst(one: Coverage) -> str:
     return ", ".join(texts) + (f" and {more} more" if more else "")
 
 
-def _percent(part: float) -> str:
+def _percent(part: float | None) -> str:
     """Rounded down: 100 % is nothing lost."""
-    return f"{int(part * 10_000) / 100:.2f} %"
+    return "-" if part is None else f"{int(part * 10_000) / 100:.2f} %"
 
 
 def _summary(report: Report) -> str:

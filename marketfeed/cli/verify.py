@@ -15,7 +15,8 @@ def command(path: str, quick: bool, strict: bool, as_json: bool, quiet: bool) ->
     An error is damage or a contradiction: a file that is missing, changed or not whole, rows out of order or twice,
     trade ids missing that no gap tells, a book that cannot be rebuilt or stands crossed, gaps that manifests and files
     tell differently. A note is worth knowing: told gaps, times that were not recorded, clocks that were set, what a
-    crash or a running recorder left. The coverage is the part of each stream's time that is not told to be lost.
+    crash or a running recorder left. The coverage is the part of each stream's time, to the end of its recorder, that
+    is not told to be lost, and - where nothing came.
 
     Ends with 0 where there are no errors, with 1 where there are, and with 6 where there is no recording.
 

@@ -27,7 +27,7 @@ from ._verify_clock import Delays
 from ._verify_trades import Trades
 from .dataset import Dataset
 from .findings import Coverage, Findings, Hour
-from .losses import ALL, Loss, apart, losses
+from .losses import ALL, LINK_LOST, UNREAD, Loss, apart, losses, runs
 from .times import FOREVER
 
 HOUR = 3600 * 10**9
@@ -52,6 +52,8 @@ class VenueCheck:
         self._books: dict[str, Books] = {}
         self._events: dict[Stream, Counter[int]] = {}
         self._spans: dict[Stream, tuple[int, int]] = {}
+        self._runs = runs(data)
+        self._end = data.span[1]
         self._delays = Delays(venue, found)
         self._last = 0
 
@@ -64,6 +66,7 @@ class VenueCheck:
             if not count % TELL:
                 tell(TELL)
         tell(count % TELL)
+        self._listen(FOREVER)
         for book in self._books.values():
             book.end(self._last)
         self._delays.end()
@@ -72,9 +75,7 @@ class VenueCheck:
 
     def _take(self, event: Head) -> None:
         now = event.ts_recv
-        if self._last and now - self._last > SILENCE and not self._excused(ALL, self._last, now):
-            seconds = (now - self._last) / 1e9
-            self._found.note("silence", self._venue, f"nothing came for {seconds:,.0f} s, and nothing says why", now)
+        self._listen(now)
         self._last = max(self._last, now)
         self._delays.take(event)
         if isinstance(event, Trade):
@@ -92,6 +93,23 @@ class VenueCheck:
         channel = channel_of(event)
         if event.symbol and channel in CHANNELS:
             self._count((self._venue, event.symbol, channel), event)
+
+    def _listen(self, now: int) -> None:
+        """Note a silence before the next event, or before the end of a recorder that heard none."""
+        if not self._last or now - self._last <= SILENCE:
+            return
+        until = min(now, self._ends(self._last) - 1)  # what follows its end is a hole, and noted as one
+        if until - self._last <= SILENCE or self._excused(ALL, self._last, until):
+            return
+        lost = (loss for loss in self._losses if loss.cause == LINK_LOST)
+        if not any(loss.ts_from <= self._last and loss.ts_to >= until for loss in lost):
+            seconds = (until - self._last) / 1e9
+            self._found.note("silence", self._venue, f"nothing came for {seconds:,.0f} s, and nothing says why", until)
+
+    def _ends(self, ts: int) -> int:
+        """When the recorder ended that ran at that time, as far as anything tells."""
+        at = bisect_right(self._runs, (ts, FOREVER)) - 1
+        return max(ts, min(self._runs[at][1] if at >= 0 else FOREVER, self._end))
 
     def _count(self, stream: Stream, event: Head) -> None:
         known = self._events.setdefault(stream, Counter())
@@ -130,22 +148,29 @@ class VenueCheck:
                 where = escaped(f"{loss.venue}:{loss.symbol}:{loss.channel}")
                 told.setdefault((where, loss.cause), []).append(loss)
         for (where, cause), some in sorted(told.items()):
-            spans = apart((loss.ts_from, min(loss.ts_to, self._last)) for loss in some)
+            ends = (self._ends(loss.ts_from) if loss.ts_to == FOREVER else loss.ts_to for loss in some)
+            spans = apart(zip((loss.ts_from for loss in some), ends, strict=True))
             seconds = sum(until - since for since, until in spans) / 1e9
             many = "1 gap" if len(some) == 1 else f"{len(some)} gaps"
             self._found.note("gap", where, f"{many} ({cause}), {seconds:,.1f} s in all, the first", some[0].ts_from)
 
     def _coverage(self, stream: Stream) -> Coverage:
+        known, name = self._events[stream], ":".join(stream)
         first, last = self._spans[stream]
-        spans = apart(
-            (max(loss.ts_from, first), min(loss.ts_to, last)) for loss in self._losses if loss.touches(*stream)
-        )
-        hours, lost_all = [], 0
+        last = self._ends(last)
+        mine = [loss for loss in self._losses if loss.touches(*stream)]
+        lost = apart((max(loss.ts_from, first), min(loss.ts_to, last)) for loss in mine)
+        if not known.total():
+            if not any(loss.cause == UNREAD for loss in mine):
+                return Coverage(stream=name, events=0, covered=None, hours=[])
+            lost = [(first, last)]
+        hours = []
         for hour in range(first // HOUR, last // HOUR + 1):
             begins, ends = max(hour * HOUR, first), min((hour + 1) * HOUR, last)
-            lost = sum(max(min(b, ends) - max(a, begins), 0) for a, b in spans)
-            lost_all += lost
-            covered = 1 - lost / (ends - begins) if ends > begins else 1.0
-            hours.append(Hour(ts=hour * HOUR, events=self._events[stream][hour], covered=covered))
-        whole = 1 - lost_all / (last - first) if last > first else 1.0
-        return Coverage(stream=":".join(stream), events=self._events[stream].total(), covered=whole, hours=hours)
+            hours.append(Hour(ts=hour * HOUR, events=known[hour], covered=_covered(begins, ends, lost)))
+        return Coverage(stream=name, events=known.total(), covered=_covered(first, last, lost), hours=hours)
+
+
+def _covered(since: int, until: int, lost: Sequence[tuple[int, int]]) -> float:
+    missing = sum(max(min(b, until) - max(a, since), 0) for a, b in lost)
+    return 1 - missing / (until - since) if until > since else 1.0

@@ -32,11 +32,15 @@ class Hour(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):
-    """One stream (`venue:symbol:channel`): events, the part of its time that is not known to be lost, and each hour."""
+    """One stream (`venue:symbol:channel`): events, the part of its time that is not known to be lost, and each hour.
+
+    Its time is from its first event, or word about it, to the end of the recorder that heard the last. Without market
+    events `covered` is None, as nothing proves it, and 0 where files that cannot be read may have held some.
+    """
 
     stream: str
     events: int
-    covered: float
+    covered: float | None
     hours: list[Hour]
 
 

@@ -24,7 +24,10 @@ RECORDER = "recorder"
 """Under this name, in place of a venue's, the recorder tells when it did not record (`RecorderStatus`)."""
 ALL = ""
 """As venue, symbol and channel of a loss: of every one of them."""
-_OPEN_ENDED = {"link lost", "halted"}
+LINK_LOST = "link lost"
+UNREAD = "unread"
+"""Cause of a loss that a file makes which is not there or cannot be read."""
+_OPEN_ENDED = {LINK_LOST, "halted"}
 """Causes after which nothing comes until the stream is subscribed to again."""
 
 
@@ -71,6 +74,21 @@ def losses(data: Dataset, venue: str | None = None) -> list[Loss]:
                 found.append(loss)
     found += [loss._replace(ts_to=FOREVER) for loss in waiting.values()]
     return sorted(found)
+
+
+def runs(data: Dataset) -> list[tuple[int, int]]:
+    """From when to when (Unix ns) recorders ran, in order; `FOREVER` is the end of one that has not told it."""
+    found: list[tuple[int, int]] = []
+    for event in data.events("life", venue=RECORDER):
+        if not isinstance(event, RecorderStatus):
+            continue
+        if event.status == "started":
+            if found and found[-1][1] == FOREVER:
+                found[-1] = found[-1][0], event.ts_from or event.ts_recv
+            found.append((event.ts_recv, FOREVER))
+        elif event.status == "ended" and found:
+            found[-1] = found[-1][0], event.ts_recv
+    return found
 
 
 def not_recorded(data: Dataset) -> list[Loss]:

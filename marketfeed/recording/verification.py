@@ -20,7 +20,7 @@ from ._verify_names import check_names, paths_of, read_manifests
 from .dataset import Dataset
 from .findings import Coverage, Finding, Findings, Hour, Report
 from .layout import PATTERN, file_at, present
-from .losses import RECORDER, Loss, not_recorded
+from .losses import RECORDER, UNREAD, Loss, not_recorded
 from .manifest import MANIFESTS, Entry, Manifest, hole
 from .times import FOREVER
 
@@ -136,7 +136,7 @@ class _Verify:
             if not self._held.get(entry.path, Held()).sound:
                 with suppress(RecordingError):  # no path at all, which has been told
                     file = file_at(self._root, entry.path)
-                    lost.append(Loss(entry.ts_from, entry.ts_to, file.venue, "", file.channel, "unread"))
+                    lost.append(Loss(entry.ts_from, entry.ts_to, file.venue, "", file.channel, UNREAD))
         return lost
 
     def _note_holes(self, data: Dataset) -> None:

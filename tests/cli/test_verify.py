@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from marketfeed import events as ev
 from marketfeed.cli import _exit
 from marketfeed.recording.times import iso
 
@@ -40,7 +41,7 @@ def test_a_sound_recording_ends_with_0_and_shows_gaps_and_coverage(sound: Path) 
     assert lines[0].startswith(f"{sound}: SIMULATED: 5 files, ")
     assert lines[1] == f"received from 2026-04-07T10:00:00.001Z to {iso(script().events[-1].ts_recv)}"
     assert any(line.startswith("note   gap        kraken:BTC-USD:trades: 2 gaps (trade ids), ") for line in lines)
-    assert ["kraken:BTC-USD:trades", "52", "91.76", "%", "2026-04-07T10h", "91.76", "%"] in map(str.split, lines)
+    assert ["kraken:BTC-USD:trades", "52", "91.91", "%", "2026-04-07T10h", "91.91", "%"] in map(str.split, lines)
     assert lines[-1] == "0 errors, 4 notes"
     assert result.stderr == ""
 
@@ -59,6 +60,13 @@ def test_json_is_the_whole_report(damaged: Path) -> None:
     assert {"path", "files", "rows", "bytes", "ts_from", "ts_to", "simulated", "quick", "notes"} <= report.keys()
     assert [f["check"] for f in report["findings"] if f["severity"] == "error"] == ["hash", "page"]
     assert report["coverage"][0]["hours"][0].keys() == {"ts", "events", "covered"}
+
+
+def test_a_stream_without_an_event_shows_a_dash_in_place_of_its_coverage(tmp_path: Path) -> None:
+    made = script()
+    made.tell(ev.Refused, symbol="BTC-USF", channel="trades", reason="kraken has no BTC-USF")
+    lines = call("verify", str(seal(tmp_path / "data", made.events))).stdout.splitlines()
+    assert ["kraken:BTC-USF:trades", "0", "-"] in map(str.split, lines)
 
 
 def test_quick_reads_no_rows(damaged: Path) -> None:

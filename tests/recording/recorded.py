@@ -82,8 +82,8 @@ class Script:
             self.ticker()
             self.wait(every_s)
 
-    def lose(self, missed: int) -> None:
-        """The link breaks and comes back; so many trades are missed."""
+    def part(self) -> int:
+        """The link breaks; returns since when nothing came."""
         before = self.now
         self.wait(0.2)
         self.tell(ev.Disconnected, symbol="", link="kraken-1", code=1006, reason="reset")
@@ -92,6 +92,11 @@ class Script:
         self.tell(ev.BookVoid, epoch=self._epoch, reason="link lost: reset")
         self.tell(ev.Gap, channel="trades", **lost)
         self.tell(ev.Gap, channel="ticker", **lost)
+        return before
+
+    def lose(self, missed: int) -> None:
+        """The link breaks and comes back; so many trades are missed."""
+        before = self.part()
         self.wait(2)
         self.connect()
         self.miss(missed, since=before)

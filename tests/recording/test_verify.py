@@ -28,7 +28,7 @@ from marketfeed.recording import tables  # noqa: E402
 from marketfeed.recording.compact import compact  # noqa: E402
 from marketfeed.recording.dataset import open_dataset  # noqa: E402
 from marketfeed.recording.disk import RealDisk  # noqa: E402
-from marketfeed.recording.findings import MOST, Report  # noqa: E402
+from marketfeed.recording.findings import MOST, Coverage, Report  # noqa: E402
 from marketfeed.recording.journal import Journal  # noqa: E402
 from marketfeed.recording.manifest import MANIFESTS, Manifest  # noqa: E402
 from marketfeed.recording.payload import pack  # noqa: E402
@@ -85,9 +85,73 @@ def test_coverage_is_the_time_that_is_not_told_to_be_lost(sound: Path) -> None:
     assert one.events == len(trades) == sum(hour.events for hour in one.hours)
     gaps = [e for e in events if isinstance(e, ev.Gap) and e.cause == "trade ids"]
     about = [e for e in events if ev.channel_of(e) == "trades"]
-    whole = about[-1].ts_recv - about[0].ts_recv
+    whole = events[-1].ts_recv - about[0].ts_recv
     assert one.covered == pytest.approx(1 - sum(gap.ts_to - gap.ts_from for gap in gaps) / whole)
     assert 0.8 < one.covered < 1
+
+
+def by_stream(report: Report) -> dict[str, Coverage]:
+    return {one.stream.removeprefix(f"{VENUE}:"): one for one in report.coverage}
+
+
+def test_time_after_a_loss_that_nothing_ended_is_not_covered_to_the_end_of_the_recorder(tmp_path: Path) -> None:
+    made = Script()
+    made.begin()
+    made.flow(8)
+    made.part()
+    made.wait(20)
+    made.tell(ev.Disconnected, symbol="", link="kraken-1", code=0, reason="refused the connection")
+    made.recorder("ended")
+    later = Script()
+    later.now = made.now + 3600 * SECOND
+    later.recorder("started", ts_from=made.now, ts_to=later.now)
+    later.tell(ev.Subscribed, symbol="ETH-USD", channel="trades")
+    later.recorder("ended")
+    covered = by_stream(verify(seal(tmp_path, made.events, later.events)))
+    assert 0.15 < covered["BTC-USD:trades"].covered < 0.2, "4 s of 24 s, and the run after it was not about this stream"
+    assert 0.15 < covered["BTC-USD:book"].covered < 0.2
+    assert covered["BTC-USD:trades"].hours[-1].covered == covered["BTC-USD:trades"].covered
+
+
+def test_a_recorder_that_was_killed_ran_to_the_last_event_of_any_venue(tmp_path: Path) -> None:
+    made = Script()
+    made.begin()
+    made.flow(8)
+    made.part()
+    made.wait(20)
+    made.tell(ev.Ticker, venue="binance", bid=99.0, ask=101.0)
+    covered = by_stream(verify(seal(tmp_path, made.events)))
+    assert 0.15 < covered["BTC-USD:trades"].covered < 0.2
+
+
+def test_a_stream_without_an_event_has_no_coverage(tmp_path: Path) -> None:
+    made = script()
+    ended = made.events.pop()
+    made.tell(ev.Refused, symbol="BTC-USF", channel="trades", reason="kraken has no BTC-USF")
+    made.events.append(ended)
+    report = verify(seal(tmp_path, renumbered(made.events)))
+    one = by_stream(report)["BTC-USF:trades"]
+    assert (one.events, one.covered, one.hours) == (0, None, [])
+    assert msgspec.json.decode(msgspec.json.encode(one))["covered"] is None
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-9])])
+def test_R08_a_stream_of_which_no_file_can_be_read_is_not_covered_at_all(
+    spoil: Callable[[Path], object], tmp_path: Path
+) -> None:
+    data = seal(tmp_path, script().events)
+    spoil(parquet(data))
+    one = by_stream(verify(data))["BTC-USD:trades"]
+    assert (one.events, one.covered) == (0, 0.0)
+    assert {hour.covered for hour in one.hours} == {0.0}
+
+
+def test_silence_to_the_end_of_the_recorder_is_told(tmp_path: Path) -> None:
+    made = script()
+    made.events.pop()
+    made.wait(399.5)  # beside the half second of the flow
+    made.recorder("ended")
+    assert "kraken: nothing came for 400 s" in told(verify(seal(tmp_path, made.events)), "silence")
 
 
 def test_a_second_run_and_a_time_that_was_not_recorded_are_no_errors(tmp_path: Path) -> None:
@@ -495,7 +559,7 @@ def test_a_file_that_cannot_be_read_is_not_blamed_on_the_events(data: Path) -> N
     report = verify(data)
     assert checks(report) == {"missing"}
     assert report.errors == 2
-    assert {one.stream: one.covered < 0.7 for one in report.coverage} == {
+    assert {one.stream: one.covered is not None and one.covered < 0.7 for one in report.coverage} == {
         f"{VENUE}:{SYMBOL}:trades": True,
         f"{VENUE}:{SYMBOL}:book": True,
         f"{VENUE}:{SYMBOL}:ticker": False,
