@@ -27,7 +27,7 @@ from ._verify_clock import Delays
 from ._verify_trades import Trades
 from .dataset import Dataset
 from .findings import Coverage, Findings, Hour
-from .losses import ALL, LINK_LOST, UNREAD, Loss, apart, losses, runs
+from .losses import ALL, LINK_LOST, NOT_CONNECTED, UNREAD, Loss, apart, losses, runs
 from .times import FOREVER
 
 HOUR = 3600 * 10**9
@@ -37,6 +37,7 @@ TELL = 5_000
 CHANNELS = ("trades", "ticker", "book")
 
 Stream = tuple[str, str, str]
+Spans = list[tuple[int, int]]
 
 
 class VenueCheck:
@@ -130,7 +131,7 @@ class VenueCheck:
             self._books[symbol] = Books(where, self._found, partial(self._excused, "book"))
         return self._books[symbol]
 
-    def _unrecorded(self, channel: str) -> list[tuple[int, int]]:
+    def _unrecorded(self, channel: str) -> Spans:
         wanted = [loss for loss in self._losses if not loss.symbol and loss.channel in {ALL, channel}]
         return apart((loss.ts_from, loss.ts_to) for loss in wanted)
 
@@ -141,36 +142,44 @@ class VenueCheck:
         return at > 0 and holes[at - 1][1] >= since
 
     def _note_losses(self) -> None:
-        """What is told to be missing, by stream and cause."""
+        """What is told to be missing, by stream or venue, and cause."""
         told: dict[tuple[str, str], list[Loss]] = {}
         for loss in self._losses:
-            if loss.symbol:
-                where = escaped(f"{loss.venue}:{loss.symbol}:{loss.channel}")
+            if loss.symbol or loss.cause == NOT_CONNECTED:
+                where = escaped(":".join(filter(None, (loss.venue, loss.symbol, loss.channel))))
                 told.setdefault((where, loss.cause), []).append(loss)
         for (where, cause), some in sorted(told.items()):
-            ends = (self._ends(loss.ts_from) if loss.ts_to == FOREVER else loss.ts_to for loss in some)
-            spans = apart(zip((loss.ts_from for loss in some), ends, strict=True))
+            spans = apart((loss.ts_from, self._ended(loss)) for loss in some)
             seconds = sum(until - since for since, until in spans) / 1e9
             many = "1 gap" if len(some) == 1 else f"{len(some)} gaps"
             self._found.note("gap", where, f"{many} ({cause}), {seconds:,.1f} s in all, the first", some[0].ts_from)
 
+    def _ended(self, loss: Loss) -> int:
+        return self._ends(loss.ts_from) if loss.ts_to == FOREVER else loss.ts_to
+
     def _coverage(self, stream: Stream) -> Coverage:
         known, name = self._events[stream], ":".join(stream)
         first, last = self._spans[stream]
-        last = self._ends(last)
         mine = [loss for loss in self._losses if loss.touches(*stream)]
-        lost = apart((max(loss.ts_from, first), min(loss.ts_to, last)) for loss in mine)
+        away = [(loss.ts_from, self._ended(loss)) for loss in mine if loss.cause == NOT_CONNECTED]
+        wanted = apart([(first, self._ends(last)), *away]) or [(first, last)]
+        lost = apart((loss.ts_from, loss.ts_to) for loss in mine)
         if not known.total():
             if not any(loss.cause == UNREAD for loss in mine):
                 return Coverage(stream=name, events=0, covered=None, hours=[])
-            lost = [(first, last)]
+            lost = wanted
         hours = []
-        for hour in range(first // HOUR, last // HOUR + 1):
-            begins, ends = max(hour * HOUR, first), min((hour + 1) * HOUR, last)
-            hours.append(Hour(ts=hour * HOUR, events=known[hour], covered=_covered(begins, ends, lost)))
-        return Coverage(stream=name, events=known.total(), covered=_covered(first, last, lost), hours=hours)
+        for hour in sorted({n for since, until in wanted for n in range(since // HOUR, until // HOUR + 1)}):
+            part = _covered(_common(wanted, [(hour * HOUR, (hour + 1) * HOUR)]), lost)
+            hours.append(Hour(ts=hour * HOUR, events=known[hour], covered=part))
+        return Coverage(stream=name, events=known.total(), covered=_covered(wanted, lost), hours=hours)
 
 
-def _covered(since: int, until: int, lost: Sequence[tuple[int, int]]) -> float:
-    missing = sum(max(min(b, until) - max(a, since), 0) for a, b in lost)
-    return 1 - missing / (until - since) if until > since else 1.0
+def _covered(wanted: Spans, lost: Spans) -> float:
+    whole = sum(until - since for since, until in wanted)
+    return 1 - sum(until - since for since, until in _common(wanted, lost)) / whole if whole else 1.0
+
+
+def _common(some: Spans, others: Spans) -> Spans:
+    both = ((max(a, since), min(b, until)) for a, b in some for since, until in others)
+    return [(since, until) for since, until in both if since < until]

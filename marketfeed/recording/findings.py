@@ -34,7 +34,8 @@ class Hour(msgspec.Struct, frozen=True, kw_only=True):
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """One stream (`venue:symbol:channel`): events, the part of its time that is not known to be lost, and each hour.
 
-    Its time is from its first event, or word about it, to the end of the recorder that heard the last. Without market
+    Its time is from its first event, or word about it, to the end of the recorder that heard the last, and any in which
+    its venue was not reached from a recorder's start on. Without market
     events `covered` is None, as nothing proves it, and 0 where files that cannot be read may have held some.
     """
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import MissingExtra
-from ..events import Gap, Lagged, RecorderStatus, Subscribed
+from ..events import Connected, Disconnected, Gap, Head, Lagged, RecorderStatus, Subscribed
 from ._columns import TIME, WORD
 from .times import FOREVER, WAITED
 
@@ -20,10 +20,14 @@ except ImportError:
 if TYPE_CHECKING:
     from .dataset import Dataset
 
+NO_MARKET = {"life", "instrument"}
+"""Channels that say nothing of what goes on in a market."""
 RECORDER = "recorder"
 """Under this name, in place of a venue's, the recorder tells when it did not record (`RecorderStatus`)."""
 ALL = ""
 """As venue, symbol and channel of a loss: of every one of them."""
+NOT_CONNECTED = "not connected"
+"""Cause of a loss from a recorder's start until a venue that was tried for is heard."""
 LINK_LOST = "link lost"
 UNREAD = "unread"
 """Cause of a loss that a file makes which is not there or cannot be read."""
@@ -55,11 +59,14 @@ def losses(data: Dataset, venue: str | None = None) -> list[Loss]:
     """All that is missing of a venue (of all, where None), by the time from which it is. Reads the life events.
 
     A gap of a lost connection lasts until the stream is subscribed to again, and one of a book until its next snapshot.
+    A venue that was tried for and not heard is missing from the start of the recorder.
     """
     found = not_recorded(data)
+    trials = _Trials(data)
     snapshots = cache(data._snapshot_times)
     waiting: dict[tuple[str, str, str], Loss] = {}
     for event in data.events("life", venue=venue):
+        trials.take(event)
         if isinstance(event, Subscribed) and (open_ := waiting.pop((event.venue, event.symbol, event.channel), None)):
             found.append(open_._replace(ts_to=event.ts_recv))
         elif isinstance(event, Gap) and not event.healed:
@@ -73,7 +80,51 @@ def losses(data: Dataset, venue: str | None = None) -> list[Loss]:
             else:
                 found.append(loss)
     found += [loss._replace(ts_to=FOREVER) for loss in waiting.values()]
+    found += trials.failed()
     return sorted(found)
+
+
+class _Trials:
+    """Connections of each venue in each run of a recorder, until the venue is heard; takes life events in their order.
+
+    Which streams were wanted is not recorded before a connection stands: all of the venue is missing.
+    """
+
+    def __init__(self, data: Dataset) -> None:
+        self._data = data
+        self._runs = runs(data)
+        self._connected: set[tuple[str, int]] = set()
+        self._acknowledged: dict[tuple[str, int], int] = {}
+        self._failed: dict[tuple[str, int], Disconnected] = {}
+
+    def take(self, event: Head) -> None:
+        name = event.venue, bisect_right(self._runs, (event.ts_recv, FOREVER)) - 1
+        if name in self._acknowledged:
+            return
+        if isinstance(event, Subscribed):
+            self._acknowledged[name] = event.ts_recv
+        elif isinstance(event, Connected):
+            self._connected.add(name)
+        # else it stood before the recorder began, and its streams tell what its end costs them
+        elif isinstance(event, Disconnected) and (not event.code or name in self._connected):
+            self._failed.setdefault(name, event)
+
+    def failed(self) -> list[Loss]:
+        """What was lost by those that failed before anything was heard."""
+        found = []
+        for (venue, run), event in self._failed.items():
+            since, until = self._runs[run] if run >= 0 else (event.ts_recv, FOREVER)
+            until = self._acknowledged.get((venue, run), until)
+            heard = self._heard(venue, since, until)
+            if heard >= event.ts_recv:
+                found.append(Loss(since, heard, venue, ALL, ALL, NOT_CONNECTED, event.reason))
+        return found
+
+    def _heard(self, venue: str, since: int, until: int) -> int:
+        """When data came first, at the latest `until`: not every stream is acknowledged, nor by every recording."""
+        channels = [channel for channel in self._data.channels if channel not in NO_MARKET]
+        first = next(self._data.events(channels, venue=venue, start=since), None)
+        return until if first is None else min(first.ts_recv, until)
 
 
 def runs(data: Dataset) -> list[tuple[int, int]]:

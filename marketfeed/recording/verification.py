@@ -20,7 +20,7 @@ from ._verify_names import check_names, paths_of, read_manifests
 from .dataset import Dataset
 from .findings import Coverage, Finding, Findings, Hour, Report
 from .layout import PATTERN, file_at, present
-from .losses import RECORDER, UNREAD, Loss, not_recorded
+from .losses import NO_MARKET, RECORDER, UNREAD, Loss, not_recorded
 from .manifest import MANIFESTS, Entry, Manifest, hole
 from .times import FOREVER
 
@@ -111,6 +111,8 @@ class _Verify:
     def _events(self, manifests: Sequence[Manifest]) -> list[Coverage]:
         sound = [path for path, held in self._held.items() if held.sound]
         data = Dataset(self._root, [file_at(self._root, path) for path in sound])
+        if self._held and not any(file_at(self._root, path).channel not in NO_MARKET for path in self._held):
+            self._found.note("silence", RECORDER, "no data of any market came")
         unread = self._unread(manifests)
         total, done = sum(self._held[path].events for path in sound), 0
 
