@@ -268,7 +268,28 @@ def test_events_of_life_are_left_out() -> None:
     assert digest([*life, *MARKET]) == digest(MARKET)
     assert digest(life) == Digest().hexdigest()
     made = Digest()
-    for line in (b"", b"no JSON", *(encode_json(e) for e in life)):
+    for event in life:
+        made.add_json(encode_json(event))
+    assert made.streams() == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"no JSON",
+        b'{"kind":"trade","venue":"v","symbol":"A-B"',
+        b'{"kind":"trade","venue":"v","symbol":"A-B"}',
+        b'{"kind":"nosuch","venue":"v","symbol":"A-B"}',
+        encode_json(trade(number=1)).replace(b":", b": "),
+        b'{"dir":"in","conn":"1","raw":"{}"}',
+        b"\xff",
+        b"[" * 100_000,
+    ],
+)
+def test_a_line_that_is_no_event_has_no_digest(line: bytes) -> None:
+    made = Digest()
+    with pytest.raises(ValueError, match=r"."):
         made.add_json(line)
     assert made.streams() == {}
 

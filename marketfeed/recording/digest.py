@@ -5,16 +5,15 @@ from hashlib import sha256
 from typing import Any
 
 from ..events import MARKET_TYPES, Block, Head, channel_of, encode_json
+from .lines import decoder
 
 _LOCAL = re.compile(rb'"(?:ts_recv|seq_local|epoch)":\d+,|,"backfill":(?:true|false)')
-_STREAM = re.compile(rb'\{"kind":"([a-z_]+)","venue":"([^"]*)","symbol":"([^"]*)"')
-_CHANNEL = {
-    b"trade": "trades",
-    b"ticker": "ticker",
-    b"book_snapshot": "book",
-    b"book_delta": "book",
-    b"block": "chain",
-}
+_STREAM = re.compile(rb'\{"kind":"[a-z_]+","venue":"([^"]*)","symbol":"([^"]*)"')
+
+
+def counted(event: Head) -> bool:
+    """Whether a digest is made of it: market events and blocks."""
+    return type(event) in MARKET_TYPES or type(event) is Block
 
 
 class Digest:
@@ -26,18 +25,26 @@ class Digest:
     """
 
     def __init__(self) -> None:
+        self._decode = decoder(exact=False)
         self._streams: dict[str, Any] = {}  # hashes; their type has no public name
 
     def add(self, event: Head) -> None:
-        """Take in an event; others than market events and blocks are left out."""
-        if type(event) in MARKET_TYPES or type(event) is Block:
+        """Take in an event; what is not `counted` is left out."""
+        if counted(event):
             self._add(f"{event.venue}:{event.symbol}:{channel_of(event)}", encode_json(event))
 
     def add_json(self, line: bytes) -> None:
-        """The same for an event's JSON line, as `tail --json` prints it."""
+        """The same for an event's JSON line, as `tail --json` prints it. Raises ValueError for what is none."""
+        try:
+            event = self._decode(line)
+        except RecursionError as exc:
+            raise ValueError(str(exc)) from exc
+        if not counted(event):
+            return
         head = _STREAM.match(line)
-        if head and head[1] in _CHANNEL:
-            self._add(f"{head[2].decode()}:{head[3].decode()}:{_CHANNEL[head[1]]}", line.strip())
+        if head is None:
+            raise ValueError("it is not written as marketfeed writes it")
+        self._add(f"{head[1].decode()}:{head[2].decode()}:{channel_of(event)}", line.strip())
 
     def _add(self, name: str, line: bytes) -> None:
         hash_ = self._streams.get(name)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from .. import catalogue
 from ..counts import Counts
-from ..errors import RecordingError, VenueError
+from ..errors import ConfigError, RecordingError, VenueError
 from ..events import Instrument
 from ..listing import coins_of, listed
 from ..subscriptions import CHANNELS, Channel, Subscription
@@ -100,19 +100,30 @@ def rest_key(url: str) -> tuple[str, str]:
     return parts.path.rstrip("/").rpartition("/")[2], market
 
 
-def venue_of(lines: Iterable[Line]) -> Venue:
-    """The venue whose hosts the file's URLs name. Raises RecordingError where none tells."""
+def venue_of(lines: Iterable[Line], named: str | None = None) -> Venue:
+    """The venue whose hosts the file's URLs name, or else the one that is `named`.
+
+    Raises RecordingError where nothing tells, and ConfigError where the URLs tell another than the one named.
+    """
+    given = catalogue.venue(named) if named else None
+    told = _told(lines)
+    if given and told and given is not told:
+        raise ConfigError(f"its URLs are {told.name}'s: leave out --venue {given.name}")
+    found = told or given
+    if found is None:
+        names = ", ".join(catalogue.names())
+        raise RecordingError(f"no URL in the file tells its venue; name it with --venue ({names})")
+    return found
+
+
+def _told(lines: Iterable[Line]) -> Venue | None:
     hosts: dict[str, Venue] = {}
     for name in catalogue.names():
         venue = catalogue.venue(name)
         for url in (venue.endpoints.ws, venue.endpoints.rest):
-            if not is_loopback(urlsplit(url).hostname or ""):  # a node of one's own: many coins have one
+            if _site(url) and not is_loopback(urlsplit(url).hostname or ""):  # a node of one's own: many coins have one
                 hosts[_site(url)] = venue
-    for line in lines:
-        found = hosts.get(_site(line.url)) if line.url else None
-        if found:
-            return found
-    raise RecordingError(f"no URL in the file tells its venue; name it with --venue ({', '.join(catalogue.names())})")
+    return next((hosts[_site(line.url)] for line in lines if line.url and _site(line.url) in hosts), None)
 
 
 def _site(url: str) -> str:

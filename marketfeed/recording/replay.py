@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .. import catalogue
 from ..commands import Fetch
 from ..counts import Counts
 from ..events import Head
@@ -26,14 +25,15 @@ from .seen import Seen
 class Replay(Seen):
     """Iterate over it for the events of a raw file, in order. `counts`, `kinds`, `gaps` and `digest` grow with it.
 
-    `venue` is needed only where no URL in the file tells. Raises RecordingError for what is no recording.
+    `venue` is needed only where no URL in the file tells. Raises RecordingError for what is no recording, and
+    ConfigError for another venue than the URLs tell.
     """
 
     def __init__(self, path: str | Path, *, venue: str | None = None, exact: bool = False) -> None:
         super().__init__()
         self.path = Path(path)
         self.exact = exact
-        self.venue: Venue = catalogue.venue(venue) if venue else venue_of(read_lines(path))
+        self.venue: Venue = venue_of(read_lines(path), venue)
         self._batch: list[Head] = []
         self._streams: Streams[Any] = Streams(Outlet(self._batch.append))
         self._sessions: dict[str, Session[Any]] = {}

@@ -56,6 +56,45 @@ def test_digest_of_lines(capture, tmp_path):
     assert lines[2] == digest
 
 
+def test_a_raw_capture_has_no_digest_and_the_way_to_one_is_said(capture):
+    result = call("digest", capture)
+    assert (result.exit_code, result.stdout) == (_exit.RECORDING, "")
+    assert f"{capture}, line 1: not an event" in result.stderr
+    assert f"of a raw recording: marketfeed replay {capture} --json | marketfeed digest" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "no market event"),
+        ("\n", "no market event"),
+        ('{"kind":"connected","venue":"kraken","link":"1"}\n', "no market event"),
+        ('\n{"kind":"connected","venue":"kraken","link":"1"}\nsome words\n', "line 3: not an event"),
+    ],
+)
+def test_what_holds_no_market_event_has_no_digest(content, words, tmp_path):
+    path = tmp_path / "events.jsonl"
+    path.write_text(content)
+    result = call("digest", str(path))
+    assert (result.exit_code, result.stdout) == (_exit.RECORDING, "")
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_venue_that_is_not_that_of_the_file_is_refused(capture):
+    result = call("replay", capture, "--venue", "binance", "--stats")
+    assert (result.exit_code, result.stdout) == (_exit.USAGE, "")
+    assert "its URLs are kraken's: leave out --venue binance" in result.stderr
+    assert call("replay", capture, "--venue", "kraken", "--stats").exit_code == 0
+
+
+def test_a_venue_is_named_where_the_urls_have_no_host(tmp_path):
+    path = tmp_path / "bare.jsonl"
+    path.write_text('{"dir":"rest","conn":"1","url":"/api/v3/depth?symbol=BTCUSDT","raw":"{}"}\n')
+    assert call("replay", str(path), "--venue", "binance").exit_code == 0
+    assert "name it with --venue" in call("replay", str(path)).stderr
+
+
 def test_speed(capture):
     assert len(rows(call("replay", capture, "--speed", "100", "--json").stdout)) == 5
     process = start("replay", capture, "--speed", "0.01", "--json")
