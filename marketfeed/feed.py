@@ -17,7 +17,7 @@ from .counts import Counts
 from .errors import ConfigError, ConsumerTooSlow, NotLive
 from .events import Event, Head, Instrument
 from .forked import in_child
-from .hub import Hub
+from .hub import Hub, check_type
 from .loop_watch import LoopWatch
 from .rest import AiohttpRest, Rest
 from .runner import Runner
@@ -143,7 +143,7 @@ class Feed:
 
         `book` is True for the deepest book the venue offers, or a number of levels. `chain` is of coins, as in
         `mempool:BTC`. A symbol that the venue does not list is told as `Refused`, with the nearest that exists. Raises
-        UnknownVenue and ConfigError for names, channels and credentials that cannot be.
+        UnknownVenue and ConfigError for names, channels and credentials that cannot be, and where none is given.
         """
         wanted = list(expand(names, venue=self.default_venue, trades=trades, ticker=ticker, book=book, chain=chain))
         for subscription in wanted:
@@ -288,14 +288,16 @@ class Feed:
 
         A plain function is called as the event arrives, before any consumer sees it, so it must be quick. A
         coroutine function gets a lossless consumer and a task of its own: where it is too slow that is logged, and it
-        is called no more. One that raises is logged and called again with the next event.
+        is called no more. One that raises is logged and called again with the next event. Raises ConfigError where
+        `kind` is no type of event.
         """
+        check_type(kind)
         if inspect.iscoroutinefunction(handler):
             own = self.consumer(lambda event: isinstance(event, kind), name=f"on {kind.__name__}")
             self._start(self._pump(own, kind, handler))
         else:
             called: Any = handler
-            self._hub.handlers.setdefault(kind, []).append(called)
+            self._hub.handle(kind, called)
 
     async def _pump(self, consumer: Consumer, kind: type[Head], handler: Callable[[Any], Awaitable[None]]) -> None:
         try:

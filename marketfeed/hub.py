@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .consumer import Consumer
-from .events import Head
+from .errors import ConfigError, nearest
+from .events import EVENT_TYPES, Head
 from .lanes import LanedStreams
 from .outlet import Outlet
 from .streams import BookStream
@@ -13,6 +14,15 @@ from .streams import BookStream
 log = logging.getLogger("marketfeed.hub")
 
 Handler = Callable[[Any], None]
+
+
+def check_type(kind: object) -> None:
+    """Raises ConfigError for what is no type of event; the message names the nearest."""
+    if not (isinstance(kind, type) and issubclass(kind, Head)):
+        known = [one.__name__ for one in EVENT_TYPES]
+        given = kind if isinstance(kind, str) else getattr(kind, "__name__", type(kind).__name__)
+        hint = nearest(given, known) or f"; there are {', '.join(known)}"
+        raise ConfigError(f"{repr(kind)[:60]} is no type of event{hint}")
 
 
 class Hub:
@@ -32,6 +42,12 @@ class Hub:
         self.left: dict[str, int] = {}
         """Consumers that are gone, by how they ended."""
         self._joined = 0
+
+    def handle(self, kind: type[Head], handler: Handler) -> None:
+        """Call `handler` with every event of that type, and of those made of it."""
+        for one in dict.fromkeys((kind, *EVENT_TYPES)):
+            if issubclass(one, kind):
+                self.handlers.setdefault(one, []).append(handler)
 
     def deliver(self) -> None:
         """Hand on all that was emitted since the last call. Hot."""

@@ -17,7 +17,7 @@ from .meter import Meter
 from .outlet import Stream
 from .runner import Runner
 from .streams import BookStream, TradeStream
-from .tally import Told
+from .tally import Told, check_counted
 from .venues._spec import Venue
 
 
@@ -163,8 +163,13 @@ class Stats(Struct, frozen=True, kw_only=True):
     spared: int = 0
 
     def total(self, kind: str) -> int:
-        """How often an event of this kind was told, of all venues and streams: `gap`, `book_void`."""
+        """How often an event of this kind was told, of all venues and streams: `gap`, `book_void`.
+
+        Raises ConfigError for a kind that `told` does not count.
+        """
         of = [self.told, *(v.told for v in self.venues.values()), *(s.told for s in self.streams.values())]
+        if not any(kind in told for told in of):
+            check_counted(kind)
         return sum(sum(told.get(kind, {}).values()) for told in of)
 
 

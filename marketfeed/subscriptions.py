@@ -41,8 +41,8 @@ def expand(
 ) -> Iterator[Subscription]:
     """The subscriptions of names as people type them and the channels asked for.
 
-    `book` is True for full depth or a number of levels a side. Raises ConfigError where a name is not one, or where
-    no channel is asked for.
+    `book` is True for full depth or a number of levels a side. Raises ConfigError where a name is not one, and where
+    no name is given or no channel is asked for.
     """
     depth = 0 if isinstance(book, bool) else book
     if depth < 0:
@@ -50,6 +50,9 @@ def expand(
     asked = [c for c, wanted in zip(CHANNELS, (trades, ticker, book is not False, chain), strict=True) if wanted]
     if not asked:
         raise ConfigError("nothing to subscribe to; ask for trades=True, ticker=True, book=True or chain=True")
+    names = list(names)
+    if not names:
+        raise ConfigError("no name to subscribe to; give a market or a coin, as in kraken:BTC-USD or mempool:BTC")
     for name in names:
         for channel in asked:
             at, symbol = (parse_coin_name if channel == "chain" else parse_name)(name, venue)

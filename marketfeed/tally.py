@@ -6,13 +6,17 @@ It is asked by what is rare alone: market data goes past it. Words of a venue ma
 from collections.abc import Collection
 from typing import get_args
 
+from .errors import ConfigError, nearest
 from .events import (
+    EVENT_TYPES,
+    LIFE_TYPES,
     Audit,
     BookVoid,
     Cause,
     Disconnected,
     Gap,
     Head,
+    Lagged,
     RecorderStatus,
     Stale,
     VenueStatus,
@@ -93,6 +97,24 @@ class Tally:
     def at(self, venue: str, symbol: str, channel: str) -> Told:
         """What was told of a stream, in a copy."""
         return {name: dict(reasons) for name, reasons in self.told.get((venue, symbol, channel), {}).items()}
+
+
+def check_counted(name: str) -> None:
+    """Raises ConfigError for what no `told` ever holds, so that 0 means that it did not happen."""
+    counted = sorted(_name(one) for one in LIFE_TYPES if one is not Lagged)
+    if name in counted:
+        return
+    if name == _name(Lagged):
+        hint = ": `dropped` of each consumer"
+    elif name in map(_name, EVENT_TYPES):
+        hint = ": data is `events` of each stream"
+    else:
+        hint = nearest(str(name), counted) or f"; there are {', '.join(counted)}"
+    raise ConfigError(f"{name!r} is not counted in stats().told{hint}")
+
+
+def _name(kind: type[Head]) -> str:
+    return str(kind.__struct_config__.tag)
 
 
 def reason_of(event: Head) -> str:

@@ -88,6 +88,10 @@ async def test_what_cannot_be_asked_for_is_refused_at_once(t: Toy) -> None:
         t.feed.subscribe("krakn:BTC-USD", trades=True)
     with pytest.raises(mf.ConfigError, match="nothing to subscribe to"):
         t.feed.subscribe("BTC-USD")
+    with pytest.raises(mf.ConfigError, match="no name to subscribe to"):
+        t.feed.subscribe(trades=True)
+    with pytest.raises(mf.ConfigError, match="no name to subscribe to"):
+        t.feed.unsubscribe(trades=True)
     with pytest.raises(mf.ConfigError, match="not a symbol"):
         t.feed.subscribe("BTC", trades=True)
     with pytest.raises(mf.ConfigError, match="depth"):
@@ -284,6 +288,46 @@ async def test_C02_handlers_get_their_events_and_one_that_raises_harms_nobody(t:
     assert len(await read(reader, 2)) == 2
     assert len(t.transport.links) == 1
     assert t.link.closing is None
+
+
+@fed
+async def test_a_handler_of_what_is_no_event_is_refused_and_the_nearest_named(t: Toy) -> None:
+    def sync(event: Any) -> None:
+        raise AssertionError(event)
+
+    async def waiting(event: Any) -> None:
+        raise AssertionError(event)
+
+    kinds: list[tuple[Any, str]] = [
+        ("trade", "^'trade' is no type of event; did you mean Trade"),
+        ("book_delta", "^'book_delta' is .* did you mean BookDelta"),
+        (mf.Trade(venue="v", price=1.0, size=1.0, side="buy", id="1"), "is no type of event; did you mean Trade"),
+        (mf.Trade[float], "is no type of event; did you mean Trade"),
+        (42, "^42 is no type of event; there are Trade, Ticker,"),
+        (bytes, "is no type of event; there are Trade, Ticker,"),
+    ]
+    for kind, words in kinds:
+        for handler in (sync, waiting):
+            with pytest.raises(mf.ConfigError, match=words):
+                t.feed.on(kind, handler)
+
+
+@fed
+async def test_a_handler_of_every_event_gets_every_event_whether_it_waits_or_not(t: Toy) -> None:
+    sync: list[Head] = []
+    waiting: list[Head] = []
+
+    async def wait(event: Head) -> None:
+        waiting.append(event)
+
+    t.feed.on(Head, sync.append)
+    t.feed.on(Head, wait)
+    t.feed.subscribe("BTC-USD", trades=True)
+    await t.feed.live(5)
+    t.say(toy.trade(1))
+    await asyncio.sleep(1)
+    assert {mf.Connected, mf.Subscribed, mf.Trade} <= {type(event) for event in sync}
+    assert waiting == sync
 
 
 @fed

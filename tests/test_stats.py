@@ -86,10 +86,23 @@ async def test_loss_is_counted_by_stream_and_reason(t: Toy) -> None:
     stats = t.feed.stats()
     assert stats.streams[BOOK].told["gap"] == stats.streams[BOOK].told["book_void"] == {"sequence": 1}
     assert stats.total("gap") == 1
-    assert stats.total("lagged") == 0
+    assert stats.total("malformed") == 0
     book = stats.streams[BOOK].book
     assert book is not None
     assert (book.state, book.epoch) == ("void", 1)
+
+
+@fed
+async def test_what_is_not_counted_has_no_total(t: Toy) -> None:
+    stats = t.feed.stats()
+    with pytest.raises(mf.ConfigError, match=r"^'gapp' is not counted in stats\(\)\.told; did you mean gap"):
+        stats.total("gapp")
+    with pytest.raises(mf.ConfigError, match=r"^'trade' is not counted .*: data is `events` of each stream$"):
+        stats.total("trade")
+    with pytest.raises(mf.ConfigError, match=r"^'lagged' is not counted .*: `dropped` of each consumer$"):
+        stats.total("lagged")
+    with pytest.raises(mf.ConfigError, match="; there are audit, book_void,"):
+        stats.total("?")
 
 
 @fed

@@ -44,6 +44,7 @@ def test_streams_sort_by_venue_symbol_and_channel() -> None:
     ("names", "asked", "words"),
     [
         (["k:A-B"], {}, "nothing to subscribe to"),
+        ([], {"trades": True}, "no name to subscribe to; give a market or a coin, as in kraken:BTC-USD or mempool:BTC"),
         (["k:A-B"], {"book": -1}, "depth is a positive number"),
         (["A-B"], {"trades": True}, "names no venue"),
         (["k:A"], {"trades": True}, "not a symbol"),

@@ -50,8 +50,9 @@ class Watched(Struct, frozen=True, kw_only=True):
     def subscribe(self, feed: Feed) -> list[Subscription]:
         """Subscribe to all of it."""
         book: bool | int = False if self.book is None else self.book or True
-        wanted = feed.subscribe(*self.source.names, trades=self.trades, ticker=self.ticker, book=book)
-        return wanted + (feed.subscribe(*self.source.chains, chain=True) if self.source.chains else [])
+        names, chains = self.source.names, self.source.chains
+        wanted = feed.subscribe(*names, trades=self.trades, ticker=self.ticker, book=book) if names else []
+        return wanted + (feed.subscribe(*chains, chain=True) if chains else [])
 
 
 def choose(
