@@ -482,6 +482,7 @@ def test_a_cut_of_one_link_over_loopback_voids_no_book(venue: str) -> None:
             b.audit = Auditor(links=2)
             await b.until(lambda: len(b.audit.of(mf.Connected)) == 2)
             await b.recovered()
+            await b.until(lambda: not any(wire.waiting() for wire in b.feed._runners[venue].links))
             b.plant._server(venue).links[0].abort()
             await b.until(lambda: len(b.audit.of(mf.Connected)) == 3)
             await b.checked()
