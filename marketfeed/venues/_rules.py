@@ -1,5 +1,6 @@
 """Sequence verdicts, checksums and clocks that venues share."""
 
+import re
 import zlib
 from collections.abc import Sequence
 from datetime import datetime
@@ -56,6 +57,14 @@ def rfc3339_ns(text: str) -> int:
     if text[19] != "." or len(fraction) > 9 or not (fraction.isascii() and fraction.isdigit()):
         raise ValueError(f"not a UTC time: {text[:40]!r}")
     return seconds * 1_000_000_000 + int(fraction.ljust(9, "0"))
+
+
+_TOO_OFTEN = re.compile(r"rate limit|msg rate|too many (?:requests|messages)", re.IGNORECASE)
+
+
+def too_often(words: str) -> bool:
+    """Whether an error says that too much was asked for at once: it refuses nothing, later the same will do."""
+    return _TOO_OFTEN.search(words) is not None
 
 
 def step(number: Decimal | None) -> Decimal | None:

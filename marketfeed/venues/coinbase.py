@@ -21,7 +21,7 @@ from ..number import Int64, N, P, Price, S, Size, check_numbers, decimals, odd
 from ..subscriptions import Channel, Subscription
 from ..symbols import canonical, parse_symbol
 from ._plan import MAX_ASKED, one_host
-from ._rules import rfc3339_ns, step
+from ._rules import rfc3339_ns, step, too_often
 from ._spec import BookRule, Context, Endpoints, LinkPlan, Pace, PastTrade, Picture, Request, Venue
 
 NAME = "coinbase"
@@ -190,7 +190,7 @@ class Decoder(Generic[N]):
         self._told = False
         self._old = 0
         self._odd = True
-        self._beating = False
+        self._beating = self._beats = self._limited = False
         self._listed: set[_Key] = set()
         self._asked: list[set[_Key]] = []
 
@@ -350,6 +350,9 @@ class Decoder(Generic[N]):
         gone = self._listed - listed
         self._listed = listed
         self._answered(listed)
+        self._beats = any("heartbeats" in event.subscriptions for event in events)
+        if self._limited and not self._beats and not self._asked:
+            self._port.restart("heartbeats were asked for too often")
         for channel, native in sorted(gone):
             self._port.dropped(channel, native)
         for channel, native in sorted(listed):
@@ -358,8 +361,13 @@ class Decoder(Generic[N]):
     def _on_error(self, message: str) -> None:
         """An error names no request: it is of one with a product that it names, else of what has waited longest.
 
-        The request is refused whole; what it held beside the one at fault is asked for again.
+        The request is refused whole; what it held beside the one at fault is asked for again. One that came too often
+        is not refused: without an answer it is asked again, and heartbeats with it, which may have been meant.
         """
+        if too_often(message):
+            self._limited, self._beating = True, self._beats
+            self._port.status("error", message)
+            return
         named = set(_PRODUCT.findall(message))
         request = next((asked for asked in self._asked if any(native in named for _, native in asked)), None)
         if request is None and not named:

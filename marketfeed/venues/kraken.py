@@ -18,7 +18,7 @@ from ..number import MAX_EXPONENT, Int64, N, P, Price, S, Size, check_numbers, o
 from ..subscriptions import Subscription
 from ..symbols import canonical
 from ._plan import MAX_ASKED, one_host
-from ._rules import crc32_levels, level_text, rfc3339_ns, step
+from ._rules import crc32_levels, level_text, rfc3339_ns, step, too_often
 from ._spec import BookRule, Context, Endpoints, Levels, LinkPlan, Pace, PastTrade, Picture, Proof, Request, Venue
 
 NAME = "kraken"
@@ -311,6 +311,10 @@ class Decoder(Generic[N]):
         return tuple(pairs), texts
 
     def _on_reply(self, method: str, reply: WReply) -> None:
+        """A reply; one to what came too often settles nothing: without an answer, it is asked again."""
+        if not reply.success and too_often(reply.error):
+            self._port.status("error", reply.error)
+            return
         asked, natives = self._requests.get(reply.req_id, ("", []))
         wire = reply.result.channel if reply.result else asked
         native = (reply.result.symbol if reply.result else "") or reply.symbol

@@ -553,6 +553,36 @@ def test_an_error_that_is_about_nothing_asked_is_told(begin: Begin) -> None:
     assert [e.detail for e in talk.take() if isinstance(e, VenueStatus)] == ["rate limit of BTC-USD exceeded"]
 
 
+def test_P27_what_came_too_often_is_asked_for_again_later_and_never_refused(begin: Begin) -> None:
+    talk = begin()
+    talk.sent.clear()
+    limited = {"type": "error", "message": "rate limit exceeded"}
+    talk.frame(listing(0, heartbeats=["heartbeats"], level2=["BTC-USD"]), limited, limited).wait(2)
+    assert talk.sent == [], "not at once"
+    assert talk.told() == ["Subscribed BTC-USD book", "VenueStatus", "VenueStatus"]
+    talk.wait(3)
+    assert [said["channel"] for said in talk.sent] == ["ticker", "market_trades"]
+    number = 0
+    while number < 3600 or "ticker" not in {said["channel"] for said in talk.sent}:
+        talk.sent.clear()
+        number += 1
+        talk.frame({"channel": "heartbeats", "sequence_num": number, "events": []}, limited).wait(1)
+    assert number < 3700
+    assert not [event for event in talk.take() if isinstance(event, Refused)]
+    talk.frame(listing(number + 1, heartbeats=["heartbeats"], level2=["BTC-USD"], ticker=["BTC-USD"]))
+    assert talk.told() == ["Subscribed BTC-USD ticker"]
+
+
+def test_heartbeats_that_were_asked_for_too_often_are_asked_for_again(begin: Begin) -> None:
+    talk = begin(channels=("ticker",))
+    talk.sent.clear()
+    talk.frame({"type": "error", "message": "rate limit exceeded"}).wait(4)
+    assert talk.frame(listing(0)).wait(2).sent[0] == {"type": "subscribe", "channel": "heartbeats"}
+    alone = begin(channels=("ticker",)).frame({"type": "error", "message": "rate limit exceeded"})
+    alone.frame(listing(0, ticker=["BTC-USD"]))
+    assert alone.replaced, "nothing more is asked for on it"
+
+
 def test_the_alias_of_a_product_is_what_is_asked_for_and_what_comes(begin: Begin) -> None:
     talk = begin("BTC-USDC", native=lambda name: name.replace("USDC", "USD"), channels=("book",))
     assert talk.sent[1]["product_ids"] == ["BTC-USD"]

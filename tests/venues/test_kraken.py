@@ -361,6 +361,31 @@ def test_P27_an_error_that_names_no_symbol_is_about_all_of_its_request(begin: Be
     assert talk.told() == ["Refused BTC-USD trades", "Refused ETH-USD trades"]
 
 
+def asked(talk: Talk) -> list[Any]:
+    return [said["params"] for said in talk.sent if said["method"] == "subscribe"]
+
+
+@pytest.mark.parametrize("error", ["EGeneral:Too many requests", "Exceeded msg rate", "EAPI:Rate limit exceeded"])
+def test_P27_what_came_too_often_is_asked_for_again_later_and_never_refused(begin: Begin, error: str) -> None:
+    talk = begin(channels=("trades",))
+    (first,) = talk.sent
+    talk.frame({"error": error, "method": "subscribe", "req_id": 1, "success": False}).wait(2)
+    assert talk.told() == ["VenueStatus"]
+    assert asked(talk) == [first["params"]], "not at once"
+    talk.frame({"channel": "heartbeat"}).wait(3)
+    assert asked(talk) == [first["params"]] * 2
+    assert talk.told() == []
+
+
+def test_P27_an_end_that_was_asked_for_too_often_is_not_taken_for_granted(begin: Begin) -> None:
+    talk = begin(channels=("trades",)).frame(
+        {"method": "subscribe", "req_id": 1, "success": True, "result": {"channel": "trade", "symbol": "BTC/USD"}}
+    )
+    talk.change(drop=[talk.sub("BTC-USD", "trades")])
+    talk.frame({"error": "Exceeded msg rate", "method": "unsubscribe", "req_id": 2, "success": False})
+    assert talk.session._desk.entries
+
+
 def test_already_subscribed_is_no_refusal(begin: Begin) -> None:
     error = {"error": "Already subscribed to one interval on this symbol", "method": "subscribe", "success": False}
     talk = begin(channels=("trades",)).frame(error | {"req_id": 1, "symbol": "BTC/USD"})
