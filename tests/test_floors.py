@@ -184,7 +184,7 @@ def test_a_module_over_300_lines_says_its_reason(module: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import marketfeed", {"aiohttp", "picows", "pyarrow", "textual", "marketfeed.sim", "marketfeed.recording"}),
+        ("import marketfeed", {"aiohttp", "picows", "pyarrow", "marketfeed.sim", "marketfeed.recording"}),
         ("import marketfeed.session", {"aiohttp", "websockets", "picows", "pyarrow"}),
     ],
 )
@@ -194,6 +194,18 @@ def test_C16_importing_costs_no_extra(statement: str, absent: set[str]) -> None:
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert not set(run.stdout.split()) & absent
+
+
+def test_each_extra_brings_what_the_package_imports() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    features = {name: needs for name, needs in extras.items() if name not in {"all", "dev", "exportcheck"}}
+    imported = {name.partition(".")[0] for path in MODULES for name in imports(path)}
+    modules = {"prometheus-client": "prometheus_client", "pyzmq": "zmq", "resvg-py": "resvg_py"}
+    for name, needs in features.items():
+        packages = [need.partition(">")[0] for need in needs]
+        assert {modules.get(package, package) for package in packages} <= imported, f"nothing uses [{name}]"
+    (everything,) = extras["all"]
+    assert everything == f"marketfeed[{','.join(features)}]"
 
 
 def test_import_linter_holds_the_same_contract() -> None:
