@@ -172,7 +172,10 @@ def is_loopback(host: str) -> bool:
 
 
 def proxy_for(url: str, proxy: str | None) -> str | None:
-    """The proxy to use for a URL: the one given, else the environment's, and none for loopback."""
+    """The proxy to use for a URL: the one given, else the environment's, and none for loopback.
+
+    ConfigError where a variable of the environment holds no URL; it names the variable, not the value.
+    """
     if proxy is not None:
         return proxy
     parts = split_url(url)
@@ -185,7 +188,22 @@ def proxy_for(url: str, proxy: str | None) -> str | None:
         return None
     found = getproxies()
     kinds = ("wss", "https", "all") if parts.scheme in {"wss", "https"} else ("ws", "http", "all")
-    return next((found[kind] for kind in kinds if found.get(kind)), None)
+    kind = next((kind for kind in kinds if found.get(kind)), None)
+    if kind is None:
+        return None
+    if not is_proxy(found[kind]):
+        raise ConfigError(f"{kind.upper()}_PROXY is not the URL of a proxy: write http://HOST:PORT")
+    return found[kind]
+
+
+def is_proxy(text: str) -> bool:
+    """Whether a text is a URL with a host, as a proxy's is."""
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018  # a bad port raises only when it is read
+    except ValueError:
+        return False
+    return bool(parts.scheme and parts.hostname)
 
 
 @cache

@@ -1079,6 +1079,18 @@ def test_proxy_comes_from_the_environment_but_not_for_loopback(monkeypatch: pyte
     assert proxy_for("wss://a.example/ws", None) is None
 
 
+@pytest.mark.parametrize("value", ["foo", "proxy.example:3128", "http://", "http://[half", "http://proxy.example:port"])
+def test_a_proxy_that_is_none_is_told_by_its_variable_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    for name in ("no_proxy", "NO_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", value)
+    with pytest.raises(ConfigError) as caught:
+        proxy_for("wss://a.example/ws", None)
+    assert str(caught.value) == "HTTPS_PROXY is not the URL of a proxy: write http://HOST:PORT"
+
+
 def test_picking() -> None:
     assert pick_transport("websockets").name == "websockets"
     assert pick_transport().name in {"picows", "websockets"}

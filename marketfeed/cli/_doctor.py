@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from ..errors import ConfigError
 from ..text import escaped
-from ..transport import pick_transport, user_agent
+from ..transport import is_proxy, pick_transport, user_agent
 from ._colour import paint
 
 Status = Literal["ok", "note", "warn", "fail"]
@@ -144,9 +144,13 @@ def _proxies() -> Iterator[Finding]:
     """Which proxies the environment names: hosts alone, since such a URL may hold a password."""
     for name in PROXIES:
         value = os.environ.get(name) or os.environ.get(name.lower())
-        if value:
-            text = f"{name} is {_host(value)}" if name != "NO_PROXY" else f"{name} is {value}"
-            yield Finding(about=MACHINE, check="proxy", status="note", text=text)
+        if value and name == "NO_PROXY":
+            yield Finding(about=MACHINE, check="proxy", status="note", text=f"{name} is {value}")
+        elif value:
+            status: Status = "note" if is_proxy(value) else "fail"
+            text = f"{name} is {_host(value)}"
+            advice = "" if status == "note" else f"{name} is to be the URL of a proxy: http://HOST:PORT"
+            yield Finding(about=MACHINE, check="proxy", status=status, text=text, advice=advice)
 
 
 def _host(url: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from ..budgets import budget_of
 from ..clock import SystemClock
@@ -108,9 +109,13 @@ class Visit:
     async def _way(self, url: str) -> AsyncIterator[Finding]:
         """Name, TCP and TLS to a host, where no proxy stands between."""
         host, port = _place(url)
-        proxy = proxy_for(url, self._settings.proxy)
+        try:
+            proxy = proxy_for(url, self._settings.proxy)
+        except ConfigError as exc:
+            yield self._say("proxy", str(exc), status="fail", advice=PROXY)
+            return
         if proxy is not None:
-            yield self._say("way", f"{host} through the proxy {split_url(proxy).hostname}", status="note")
+            yield self._say("way", f"{host} through the proxy {urlsplit(proxy).hostname}", status="note")
             return
         loop, began = asyncio.get_running_loop(), time.monotonic()
         try:

@@ -203,6 +203,17 @@ async def test_T12_behind_a_proxy_names_are_its_business(monkeypatch):
     assert "NO_PROXY" in visit("wss://ws.kraken.com")._advice("wss://ws.kraken.com", 0)
 
 
+def test_a_proxy_that_is_none_is_told_and_the_rest_is_looked_at(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "foo")
+    monkeypatch.delenv("https_proxy", raising=False)
+    result = call("doctor", "--venue", "kraken", "--json")
+    assert result.exit_code == _exit.UNREACHED
+    told = {(row["about"], row["check"]): row for row in rows(result.stdout)}
+    assert told["kraken", "proxy"]["status"] == told["machine", "proxy"]["status"] == "fail"
+    assert told["kraken", "proxy"]["text"] == "HTTPS_PROXY is not the URL of a proxy: write http://HOST:PORT"
+    assert {("kraken", "budget"), ("machine", "steps")} <= told.keys()
+
+
 def test_what_a_password_is_needed_for_is_told(monkeypatch):
     monkeypatch.delenv("MARKETFEED_BITCOIND_AUTH", raising=False)
     monkeypatch.delenv("MARKETFEED_BITCOIND_COOKIE", raising=False)

@@ -137,6 +137,14 @@ def test_a_duration_in_which_no_venue_was_reached_is_no_success():
     )
 
 
+def test_T12_a_proxy_that_is_none_is_told_by_its_variable(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "foo")
+    monkeypatch.delenv("https_proxy", raising=False)
+    result = call("tail", "BTC-USD", "--duration", "1500ms")
+    assert result.exit_code == _exit.UNREACHED
+    assert "(coinbase: HTTPS_PROXY is not the URL of a proxy: write http://HOST:PORT)" in result.stderr
+
+
 def test_failures_are_told_with_v(monkeypatch):
     monkeypatch.setattr(_reach, "REACH_S", 0.3)
     result = call("tail", "BTC-USD", "-v", "--endpoint", "coinbase" + DEAD)
