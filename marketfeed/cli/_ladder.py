@@ -62,7 +62,8 @@ def _facts(book: TrustedBook[Any], frame: Frame, now_ns: int) -> str:
     if not book.epoch:
         return ""
     age = max(0, now_ns - book.ts_recv) / 1e9
-    return _words([(f"seq {book.seq}", "dim"), (f"age {age:.1f} s", "dim"), (f"epoch {book.epoch}", "dim")], frame)
+    words = [(f"seq {book.seq}", "dim"), (f"age {age:.1f} s", "dim"), (f"epoch {book.epoch}", "dim")]
+    return _words(words, frame, whole=True)
 
 
 def _middle(asks: Sequence[Any], bids: Sequence[Any], digits: int | None, frame: Frame) -> str:
@@ -71,7 +72,7 @@ def _middle(asks: Sequence[Any], bids: Sequence[Any], digits: int | None, frame:
     spread, mid = asks[0][0] - bids[0][0], (asks[0][0] + bids[0][0]) / 2
     fine = None if digits is None else digits + 1
     words = [(f"spread {number(_tidy(spread), digits)}", ""), (f"mid {number(_tidy(mid), fine)}", "")]
-    return _words([("--", "dim"), *words], frame)
+    return _words([("--", "dim"), *words], frame, whole=True)
 
 
 def _tidy(value: Any) -> Any:
@@ -82,7 +83,7 @@ def _tidy(value: Any) -> Any:
 def _levels(
     asks: Sequence[Any], bids: Sequence[Any], digits: tuple[int | None, int | None], frame: Frame, *, dim: bool
 ) -> list[str]:
-    """A line for each level: price, size, and a bar as long as the size is large."""
+    """A line for each level: price, size, and a bar as long as the size is large; where it is narrow, less of these."""
     cells = [(number(p, digits[0]), number(s, digits[1]), float(s)) for p, s in (*asks, *bids)]
     if not cells:
         return []
@@ -93,19 +94,25 @@ def _levels(
     for i, (price, size, amount) in enumerate(cells):
         side = "dim" if dim else "red" if i < len(asks) else "green"
         bar = "#" * round(room * amount / largest) if room > 2 else ""
-        line = f"  {price:>{widths[0]}}  {size:>{widths[1]}}"[: frame.columns]
+        line = _fitting(f"{price:>{widths[0]}}", f"{size:>{widths[1]}}", frame.columns)
         lines.append(_painted(line, side, frame) + (f"  {_painted(bar, 'dim', frame)}" if bar else ""))
     return lines
 
 
-def _words(words: Sequence[tuple[str, str]], frame: Frame) -> str:
-    """Words in their colours, cut where the line is full."""
+def _fitting(price: str, size: str, columns: int) -> str:
+    """As much of a level as fits whole: a number that is cut reads as another one."""
+    choices = (f"  {price}  {size}", f"  {price}", price)
+    return next((line for line in choices if len(line) <= columns), "." * min(3, columns))
+
+
+def _words(words: Sequence[tuple[str, str]], frame: Frame, *, whole: bool = False) -> str:
+    """Words in their colours, cut where the line is full; `whole` ones are left out there."""
     left = frame.columns
     pieces: list[str] = []
     for text, colour in words:
         gap = "  " if pieces else ""
         part = text[: max(0, left - len(gap))]
-        if not part:
+        if not part or (whole and part != text):
             break
         left -= len(gap) + len(part)
         pieces.append(gap + _painted(part, colour, frame))

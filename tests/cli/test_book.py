@@ -33,6 +33,17 @@ def test_a_ladder():
     ]
 
 
+@pytest.mark.parametrize("columns", range(1, 30))
+def test_a_narrow_ladder_leaves_numbers_out_and_cuts_none(columns):
+    bids, asks = ((64_999.25, 1.25),), ((65_004.5, 0.125),)
+    kept = TrustedBook("v:A-B:book")
+    kept.apply(ev.BookSnapshot(venue="v", symbol="A-B", epoch=1, seq=712, bids=bids, asks=asks))
+    drawn = ladder(kept, None, Frame(columns=columns), 1_500_000_000)
+    assert all(len(line) <= columns for line in drawn)
+    whole = {"65,004.5", "65,004.50", "64,999.25", "0.125", "1.25", "1.250", "5.25", "65,001.875", "712", "1.5", "1"}
+    assert set(re.findall(r"[\d.,]*\d[\d.,]*", " ".join(drawn))) <= whole
+
+
 def test_a_void_ladder_says_why_and_shows_what_was_known():
     kept = book()
     kept.doubt("hole \x1b[2J")
