@@ -49,7 +49,7 @@ class BareBook(click.Command):
         """Give a bare `--book` its value."""
         end = args.index("--") if "--" in args else len(args)
         left = super().parse_args(ctx, ["--book=full" if a == "--book" else a for a in args[:end]] + args[end:])
-        for text in ctx.params["symbols"]:
+        for text in ctx.params["symbols"] or ():  # none where a shell completes
             if text.isdecimal():
                 raise click.UsageError(f"{text[:40]!r} is not a symbol; did you mean --book={text[:40]}?", ctx)
         return left
