@@ -60,7 +60,8 @@ def command(path: str, cells: int | None, svg: str | None, png: str | None, as_j
     if as_json:
         click.echo(msgspec.json.encode(found))
         return _exit.OK
-    for line in _info_text.text(found, width, picture=not drawn_to, colour=_colour.wanted(sys.stdout)):
+    room = width if sys.stdout.isatty() else sys.maxsize  # COLUMNS makes the picture smaller, and cuts no figures
+    for line in _info_text.text(found, room, picture=not drawn_to, colour=_colour.wanted(sys.stdout)):
         click.echo(line, color=True)
     if drawn_to:
         click.echo(f"\nthe coverage is drawn in {escaped(' and '.join(drawn_to), 400)}")

@@ -104,6 +104,12 @@ def test_text_of_venues_is_escaped(tmp_path):
     assert "\x1b" not in result.stdout + (tmp_path / "x.svg").read_text()
 
 
+def test_into_a_pipe_nothing_is_cut(data):
+    wide, narrow = (call("info", str(data), columns=columns).stdout.splitlines() for columns in (300, 40))
+    picture = next(i for i, line in enumerate(wide) if line.startswith("one cell"))
+    assert narrow[:picture] == wide[:picture]
+
+
 @pytest.mark.parametrize("columns", [40, 80])
 def test_a_terminal_gets_lines_that_fit(columns, data):
     with Terminal("info", str(data), columns=columns) as terminal:
