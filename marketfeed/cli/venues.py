@@ -10,7 +10,8 @@ from . import _options
 @click.command("venues", short_help="List the venues there are.")
 @_options.JSON
 def command(as_json: bool) -> int:
-    """List the venues there are: how their books are proven, and where they are. Sources of chains come last.
+    """List the venues there are: how their books are proven, and where they are, as far as a
+    terminal is wide. Sources of chains come last.
 
     \b
     Book proof:
@@ -18,10 +19,13 @@ def command(as_json: bool) -> int:
       checksum        every update carries a checksum of the book
       link numbers    one count over all frames of a connection
     """
+    import sys  # noqa: PLC0415 # with the heavy ones
+
     import orjson  # noqa: PLC0415 # heavy
 
     from .. import catalogue  # noqa: PLC0415 # heavy
     from ._table import table  # noqa: PLC0415 # heavy
+    from ._watch import columns  # noqa: PLC0415 # heavy
 
     rows = []
     for name in sorted(catalogue.names(), key=lambda name: bool(catalogue.venue(name).coins)):
@@ -57,8 +61,13 @@ def command(as_json: bool) -> int:
         [str(r["name"]), str(r["title"]), _channels(r), str(r["book_proof"]), str(r["ws"]), str(r["rest"])]
         for r in rows
     ]
-    for line in table(["name", "title", "channels", "book proof", "websocket", "rest"], shown):
-        click.echo(line)
+    head = ["name", "title", "channels", "book proof", "websocket", "rest"]
+    room = columns() if sys.stdout.isatty() else sys.maxsize
+    for keep in ((0, 1, 2, 3, 4, 5), (0, 1, 2, 3), (0, 2, 3), (0, 3), (0,)):
+        lines = table([head[i] for i in keep], [[row[i] for i in keep] for row in shown])
+        if max(map(len, lines)) <= room:
+            break
+    click.echo("\n".join(lines))
     return 0
 
 

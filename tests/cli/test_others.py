@@ -6,7 +6,7 @@ import pytest
 from marketfeed import catalogue, schema
 from marketfeed.cli import _exit
 
-from .helpers import WAIT_S, call, rows, start
+from .helpers import WAIT_S, Terminal, call, rows, start
 
 
 def test_venues():
@@ -18,6 +18,18 @@ def test_venues():
     assert found["kraken"]["book_proof"] == "checksum"
     assert found["coinbase"]["default"]
     assert found["mempool"]["coins"] == ["BTC"]
+
+
+@pytest.mark.parametrize("columns", [30, 60, 100, 160])
+def test_venues_fit_a_terminal(columns):
+    with Terminal("venues", columns=columns) as terminal:
+        lines = terminal.read_until(lambda _: False).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert {line.split()[0] for line in lines[1:]} == set(catalogue.names())
+
+
+def test_venues_into_a_pipe_are_whole():
+    assert call("venues", columns=40).stdout == call("venues").stdout
 
 
 def test_symbols():
