@@ -18,7 +18,8 @@ def command(path: str, quick: bool, strict: bool, as_json: bool, quiet: bool) ->
     crash or a running recorder left. The coverage is the part of each stream's time, to the end of its recorder, that
     is not told to be lost, and - where nothing came.
 
-    Ends with 0 where there are no errors, with 1 where there are, and with 6 where there is no recording.
+    Ends with 0 where there are no errors, with 1 where there are, and with 6 where there is no recording, or one
+    that may not be read.
 
     \b
     Examples:

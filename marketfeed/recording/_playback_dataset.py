@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import MissingExtra, RecordingError
 from ..events import Subscribed
 from ..subscriptions import CHANNELS
-from .layout import present
+from .layout import present, reading
 
 try:
     import pyarrow as pa
@@ -29,7 +29,8 @@ def streams(data: Dataset) -> set[tuple[str, str, str]]:
     found = {(e.venue, e.symbol, e.channel) for e in data.events("life") if isinstance(e, Subscribed)}
     for (venue, channel), files in paths.items():
         try:
-            column = ds.dataset(files, format="parquet").to_table(columns=["symbol"])["symbol"]
+            with reading(data.root):
+                column = ds.dataset(files, format="parquet").to_table(columns=["symbol"])["symbol"]
         except (pa.ArrowException, OSError) as exc:
             raise RecordingError(f"{data.root}, venue {venue}, channel {channel}: {exc}") from exc
         found.update((venue, symbol, channel) for symbol in column.unique().to_pylist())

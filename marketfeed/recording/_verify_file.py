@@ -60,6 +60,8 @@ class FileCheck:
             size = self._hash(entry, tell)
             read = pq.ParquetFile(self._path, page_checksum_verification=True)
             said = told(read.metadata.metadata, "it")
+        except PermissionError:
+            raise
         except (RecordingError, pa.ArrowException, OSError, ValueError) as exc:
             self.error("footer", f"cannot be read: {escaped(str(exc))}")
             return Held()

@@ -7,6 +7,7 @@ import msgspec
 
 from ..errors import RecordingError
 from ..text import escaped
+from .disk import RealDisk
 from .findings import Findings
 from .journal import SUFFIX, read_segment
 from .layout import PART, PATTERN, file_at, present
@@ -17,10 +18,12 @@ from .seal import JOURNAL
 def read_manifests(root: Path, found: Findings) -> list[Manifest]:
     """Those that count, in order; what is wrong with one of them is found and the others stand."""
     known: list[Manifest] = []
-    for path in sorted((root / MANIFESTS).glob("*.json")):
+    for path in _listed(root / MANIFESTS, ".json"):
         where = f"{MANIFESTS}/{path.name}"
         try:
-            manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+            manifest = msgspec.json.decode(RealDisk().read(str(path)), type=Manifest)
+        except PermissionError:
+            raise
         except (OSError, ValueError) as exc:
             found.error("manifest", where, f"cannot be read: {escaped(str(exc))}")
             continue
@@ -37,6 +40,14 @@ def read_manifests(root: Path, found: Findings) -> list[Manifest]:
     _check_frames(counting, found)
     _check_kinds(counting, found)
     return counting
+
+
+def _listed(folder: Path, suffix: str) -> list[Path]:
+    """Files of that name's end, in order. Raises PermissionError, where `glob` would find nothing."""
+    try:
+        return [folder / name for name in RealDisk().listing(str(folder)) if name.endswith(suffix)]
+    except FileNotFoundError:
+        return []
 
 
 def _check_replaced(known: Sequence[Manifest], found: Findings) -> None:
@@ -78,7 +89,7 @@ def _check_kinds(counting: Sequence[Manifest], found: Findings) -> None:
 def check_names(root: Path, counting: Sequence[Manifest], found: Findings) -> None:
     """Parquet files that nothing names, and what a crash or a running recorder left."""
     named = {entry.path for manifest in counting for entry in manifest.files}
-    unread = {path.stem for path in (root / MANIFESTS).glob("*.json")} - {Path(one.name).stem for one in counting}
+    unread = {path.stem for path in _listed(root / MANIFESTS, ".json")} - {Path(one.name).stem for one in counting}
     replaced = {Path(name).stem for manifest in counting for name in manifest.replaces}
     for path in sorted(root.glob(PATTERN)):
         name = path.relative_to(root).as_posix()
@@ -100,10 +111,12 @@ def check_names(root: Path, counting: Sequence[Manifest], found: Findings) -> No
 
 def _check_journal(root: Path, counting: Sequence[Manifest], found: Findings) -> None:
     sealed = max((manifest.last for manifest in counting), default=0)
-    for path in sorted((root / JOURNAL).glob(f"*{SUFFIX}")):
+    for path in _listed(root / JOURNAL, SUFFIX):
         where = f"{JOURNAL}/{path.name}"
         try:
-            frames, good, reason = read_segment(data := path.read_bytes())
+            frames, good, reason = read_segment(data := RealDisk().read(str(path)))
+        except PermissionError:
+            raise
         except OSError as exc:
             found.error("journal", where, f"cannot be read: {exc.strerror}")
             continue

@@ -24,7 +24,7 @@ from ..trusted_book import TrustedBook
 from . import books, candles, joins, losses
 from ._columns import TIME, TYPES, schema, told
 from .disk import RealDisk
-from .layout import PATTERN, File, file_at, partition, present
+from .layout import PATTERN, File, file_at, partition, present, reading
 from .losses import RECORDER
 from .manifest import MANIFESTS, manifests
 from .tables import order, read_batches
@@ -46,8 +46,9 @@ _CHECKED = ds.ParquetFileFormat(
 def open_dataset(path: str | Path) -> "Dataset":
     """The dataset in a folder. Raises RecordingError where there is no folder or no file of a dataset in it."""
     root = Path(path)
-    if not root.is_dir():
-        raise RecordingError(f"{root}: there is no such folder")
+    with reading(root):
+        if not root.is_dir():
+            raise RecordingError(f"{root}: there is no such folder")
     found = Dataset(root)
     if not found.files and (root / MANIFESTS).is_dir():
         raise RecordingError(f"{root}: nothing is sealed yet; a recorder seals what it left at its end or next start")
@@ -58,10 +59,11 @@ def open_dataset(path: str | Path) -> "Dataset":
 
 def counting(root: Path) -> list[File]:
     """The files that count: those that manifests name, or all where there are none."""
-    if (root / MANIFESTS).is_dir():
-        named = {entry.path for manifest in manifests(RealDisk(), root) for entry in manifest.files}
-    else:
-        named = {path.relative_to(root).as_posix() for path in root.glob(PATTERN)}
+    with reading(root):
+        if (root / MANIFESTS).is_dir():
+            named = {entry.path for manifest in manifests(RealDisk(), root) for entry in manifest.files}
+        else:
+            named = {path.relative_to(root).as_posix() for path in root.glob(PATTERN)}
     return [file_at(root, path) for path in named]
 
 
@@ -273,9 +275,11 @@ class Dataset:
         """Whether a file is exact, its first and last receive time; first after last where it has no rows."""
         found = self._footers.get(file.path)
         if found is None:
-            path = present(file.path)
+            with reading(file.path):
+                path = present(file.path)
             try:
-                read = pq.read_metadata(path)
+                with reading(path):
+                    read = pq.read_metadata(path)
             except FileNotFoundError:
                 raise RecordingError(f"{file.path}: is missing, and a manifest names it") from None
             except (pa.ArrowException, OSError) as exc:
@@ -307,14 +311,16 @@ class Dataset:
 
     def _load(self, files: Sequence[File], **wanted: Any) -> pa.Table:
         try:
-            return self._read(files, **wanted).to_table()
+            with reading(self.root):
+                return self._read(files, **wanted).to_table()
         except (pa.ArrowException, OSError) as exc:
             raise RecordingError(f"{self.root}, channel {files[0].channel}: {exc}") from exc
 
     def _stream(self, file: File, where: Any) -> Iterator[Head]:
         try:
             reader = self._read([file], filter=where, batch_size=8192, batch_readahead=2, fragment_readahead=1)
-            yield from read_batches(file.channel, reader.to_batches())
+            with reading(file.path):
+                yield from read_batches(file.channel, reader.to_batches())
         except (pa.ArrowException, OSError) as exc:
             raise RecordingError(f"{file.path}: {exc}") from exc
 

@@ -1,6 +1,10 @@
 """Where the files of a dataset are: `venue=NAME/channel=NAME/date=YYYY-MM-DD/*.parquet`."""
 
+import errno
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, unquote
@@ -35,6 +39,16 @@ def file_at(root: Path, path: str) -> File:
         raise RecordingError(f"{root}: {escaped(path)} is no path of a dataset's file")
     venue, channel, date = (unquote(folder.partition("=")[2]) for folder in path.split("/")[:3])
     return File(root / path, venue, channel, date)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raise RecordingError for what may not be read; it names what was refused, or `path` where nothing tells."""
+    try:
+        yield
+    except PermissionError as exc:
+        reason = os.strerror(exc.errno or errno.EACCES)
+        raise RecordingError(f"{exc.filename or path}: cannot be read: {reason}") from exc
 
 
 def present(path: Path) -> Path:

@@ -8,6 +8,7 @@ from ..errors import RecordingError
 from ..events import Gap, Head, Lagged, RecorderStatus
 from ..text import escaped
 from .disk import Disk
+from .layout import reading
 
 FORMAT = 1
 MANIFESTS = "_manifests"
@@ -76,7 +77,8 @@ def every_manifest(disk: Disk, root: Path) -> list[Manifest]:
         return []
     for name in names:
         try:
-            manifest = msgspec.json.decode(disk.read(str(folder / name)), type=Manifest)
+            with reading(folder / name):
+                manifest = msgspec.json.decode(disk.read(str(folder / name)), type=Manifest)
         except (ValueError, OSError) as exc:
             raise RecordingError(f"{folder / name} is no manifest: {exc}") from exc
         if manifest.format > FORMAT:

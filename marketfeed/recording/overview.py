@@ -12,7 +12,7 @@ from ._columns import TIME, told
 from .dataset import Dataset, open_dataset
 from .disk import RealDisk
 from .journal import read_segment, segments
-from .layout import File, present
+from .layout import File, present, reading
 from .losses import ALL, Loss, losses
 from .manifest import manifests
 from .payload import unpack
@@ -107,10 +107,11 @@ def overview(path: str | Path, *, cells: int = 60, tell: Tell = lambda done, fil
     and for a file that is damaged or missing.
     """
     root = Path(path)
-    if not root.is_dir():
-        raise RecordingError(f"{root}: there is no such folder")
-    frames = list(_frames(root / JOURNAL))  # before the manifests: what is sealed meanwhile counts once
-    passes = manifests(RealDisk(), root)
+    with reading(root):
+        if not root.is_dir():
+            raise RecordingError(f"{root}: there is no such folder")
+        frames = list(_frames(root / JOURNAL))  # before the manifests: what is sealed meanwhile counts once
+        passes = manifests(RealDisk(), root)
     unsealed = _unsealed(root, frames, passes[-1].last if passes else 0)
     try:
         data = open_dataset(root)
@@ -199,7 +200,7 @@ class _Look:
     def _batches(self, file: File) -> Iterator[pa.Table]:
         path = present(file.path)
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as opened:
+            with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as opened:
                 said = told(opened.schema_arrow.metadata, str(path))
                 self._versions.add(said.get("version", ""))
                 self._found.exact |= said.get("exact") == "true"
@@ -237,6 +238,8 @@ def _frames(folder: Path) -> Iterator[tuple[int, bytes]]:
     disk = RealDisk()
     try:
         names = segments(disk, str(folder))
+    except PermissionError:
+        raise
     except OSError:
         return
     for name in names:

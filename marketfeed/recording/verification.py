@@ -19,7 +19,7 @@ from ._verify_file import FileCheck, Held
 from ._verify_names import check_names, paths_of, read_manifests
 from .dataset import Dataset
 from .findings import Coverage, Finding, Findings, Hour, Report
-from .layout import PATTERN, file_at, present
+from .layout import PATTERN, file_at, present, reading
 from .losses import NO_MARKET, RECORDER, UNREAD, Loss, not_recorded
 from .manifest import MANIFESTS, Entry, Manifest, hole
 from .times import FOREVER
@@ -34,14 +34,15 @@ def verify(path: str | Path, *, quick: bool = False, tell: Tell = lambda what, d
 
     `quick` looks at names, sizes, hashes and footers alone. `tell` is called as it goes: with `files`, bytes read and
     bytes there are, then with `events`, events read and those there are. Raises RecordingError where there is no
-    folder, or nothing of a dataset in it.
+    folder, or nothing of a dataset in it, and where something may not be read: that is no damage.
     """
     root = Path(path)
-    if not root.is_dir():
-        raise RecordingError(f"{root}: there is no such folder")
-    if not (root / MANIFESTS).is_dir() and not any(root.glob(PATTERN)):
-        raise RecordingError(f"{root}: no recording in it: neither {MANIFESTS} nor {PATTERN}")
-    return _Verify(root, quick, tell).run()
+    with reading(root):
+        if not root.is_dir():
+            raise RecordingError(f"{root}: there is no such folder")
+        if not (root / MANIFESTS).is_dir() and not any(root.glob(PATTERN)):
+            raise RecordingError(f"{root}: no recording in it: neither {MANIFESTS} nor {PATTERN}")
+        return _Verify(root, quick, tell).run()
 
 
 class _Verify:
