@@ -4,10 +4,10 @@ python examples/record_a_day.py --sim --seconds 20
 python examples/backtest_duckdb.py recorded
 """
 
-import sys
 from pathlib import Path
 
 import duckdb
+from _source import run_on
 
 import marketfeed as mf
 
@@ -67,4 +67,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "recorded"))
+    run_on(main, __doc__)

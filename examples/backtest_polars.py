@@ -4,10 +4,10 @@ python examples/record_a_day.py --sim --seconds 20
 python examples/backtest_polars.py recorded
 """
 
-import sys
 from pathlib import Path
 
 import polars as pl
+from _source import run_on
 
 import marketfeed as mf
 
@@ -25,9 +25,8 @@ def bars(folder: Path) -> pl.DataFrame:
     return made.with_columns(end=pl.col("ts_recv").dt.offset_by(BAR)).collect()
 
 
-def incomplete(found: pl.DataFrame, folder: Path) -> pl.Series:
+def incomplete(found: pl.DataFrame, missing: pl.DataFrame) -> pl.Series:
     """Which bars have trades that are known to be missing."""
-    missing = pl.DataFrame(mf.recording.open(folder).missing("trades", venue=VENUE, symbol=SYMBOL))
     missing = missing.with_columns(pl.col("ts_to").fill_null(found["end"].max()))
     touched = found.join_where(missing, pl.col("ts_recv") <= pl.col("ts_to"), pl.col("end") > pl.col("ts_from"))
     return found["ts_recv"].is_in(touched["ts_recv"].unique().implode())
@@ -48,12 +47,13 @@ def backtest(found: pl.DataFrame) -> pl.DataFrame:
 
 def main(folder: Path) -> None:
     """Print what would have come of it."""
+    missing = pl.DataFrame(mf.recording.open(folder).missing("trades", venue=VENUE, symbol=SYMBOL))
     found = bars(folder)
-    done = backtest(found.with_columns(incomplete=incomplete(found, folder)))
+    done = backtest(found.with_columns(incomplete=incomplete(found, missing)))
     changes = done.filter(pl.col("paid") > 0).height
     print(f"{done.height} bars, {done['incomplete'].sum()} of them incomplete, {changes} changes of position")
     print(f"{done['gain'].sum():+.4%} before costs, {done['gain'].sum() - done['paid'].sum():+.4%} after")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "recorded"))
+    run_on(main, __doc__)

@@ -51,9 +51,14 @@ async def watch(feed: mf.Feed) -> None:
 async def main(sim: bool, seconds: float | None) -> None:
     """Run until stopped, or for so long."""
     async with venues(sim, *PRICES, *CHAIN) as settings, mf.Feed(settings) as feed:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await watch(feed)
+        watching = asyncio.create_task(watch(feed))
+        await asyncio.wait([watching], timeout=seconds)
+        waiting = feed.waiting()  # before the profits end, and with them what they need
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        if waiting:
+            raise mf.NotLive(waiting)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,6 @@ from contextlib import suppress
 from _source import run, venues
 
 import marketfeed as mf
-from marketfeed.recording import Recorder
-from marketfeed.recording.overview import overview
-from marketfeed.recording.times import iso
 
 FOLDER = "recorded"
 MARKETS = ["coinbase:BTC-USD", "kraken:BTC-USD"]
@@ -30,6 +27,9 @@ async def tell(events: mf.Consumer) -> None:
 
 def show() -> None:
     """What the folder holds now: this run, and those before."""
+    from marketfeed.recording.overview import overview  # noqa: PLC0415 # it needs [parquet]
+    from marketfeed.recording.times import iso  # noqa: PLC0415 # the same
+
     found = overview(FOLDER)
     for stream in found.streams:
         print(f"{stream.venue:<9} {stream.channel:<11} {stream.rows:>9,} rows {stream.bytes / 1e6:>8.2f} MB")
@@ -42,7 +42,7 @@ async def main(sim: bool, seconds: float | None) -> None:
     """A day, or for so long. What is in the journal at the end is sealed as the recorder is left."""
     async with venues(sim, "coinbase", "kraken") as settings, mf.Feed(settings) as feed:
         losses = feed.consumer(lambda event: isinstance(event, mf.Gap | mf.RecorderStatus))
-        async with Recorder(feed, FOLDER, rotate_s=3600, simulated=sim) as recorder:
+        async with mf.recording.Recorder(feed, FOLDER, rotate_s=3600, simulated=sim) as recorder:
             feed.subscribe(*MARKETS, trades=True, ticker=True, book=True)
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds or DAY_S):

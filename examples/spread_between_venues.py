@@ -51,6 +51,7 @@ async def main(sim: bool, seconds: float | None) -> None:
     async with venues(sim, HERE, THERE) as settings, mf.Feed(settings) as feed:
         events = feed.consumer()
         feed.subscribe(f"{HERE}:{SYMBOL}", f"{THERE}:{SYMBOL}", ticker=True)
+        await feed.live(timeout=15)
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await follow(events)

@@ -18,11 +18,11 @@ RECORDED = {"record_a_day.py", "backtest_polars.py", "backtest_duckdb.py", "repl
 HELPERS = {"_source.py", "run_cells.py"}
 
 
-def start(*args: str) -> "subprocess.Popen[str]":
+def start(*args: str, **env: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, *args],
         cwd=EXAMPLES.parent,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1"} | env,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -86,3 +86,32 @@ def test_example_ends_cleanly_on_ctrl_c(name: str, under_way: str) -> None:
     process.send_signal(signal.SIGINT)
     finished(process)
     assert time.monotonic() - began < 5
+
+
+def test_an_example_without_a_network_says_what_does_not_flow() -> None:
+    nowhere = "http://127.0.0.1:9"
+    names = ["spread_between_venues.py", "mining_profit.py"]
+    for process in [start(str(EXAMPLES / name), "--seconds", "1", HTTPS_PROXY=nowhere) for name in names]:
+        out, err = process.communicate(timeout=40)
+        assert (process.returncode, out) == (1, "")
+        assert re.fullmatch(r"not flowing: coinbase:BTC-USD:ticker \(.*\n", err), err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipe that breaks")
+def test_an_example_whose_reader_has_had_enough_ends_without_a_word() -> None:
+    with start(str(EXAMPLES / "bot_skeleton.py"), "--sim") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("name", [*BOTS, *sorted(RECORDED)])
+def test_help_of_an_example_shows_its_command_on_a_line_of_its_own(name: str) -> None:
+    for module in ("polars", "duckdb"):
+        if module in name:
+            pytest.importorskip(module)
+    lines = finished(start(str(EXAMPLES / name), "-h"))
+    assert any(re.fullmatch(rf"python examples/{name}( .*)?", line) for line in lines), lines

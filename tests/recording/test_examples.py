@@ -1,5 +1,6 @@
 """The examples that record and backtest: two tools come to the same figures, and know what is missing."""
 
+import os
 import re
 import subprocess
 import sys
@@ -54,3 +55,23 @@ def test_polars_and_duckdb_come_to_the_same(recorded: tuple[Path, list[list[str]
     assert counts
     assert int(counts[1]) > int(counts[2]) >= 1, "a bar that a pause has cut is not whole"
     assert re.fullmatch(r"[+-][\d.]+% before costs, [+-][\d.]+% after", by_polars[1])
+
+
+@pytest.mark.parametrize("tool", ["polars", "duckdb"])
+def test_a_backtest_of_no_recording_says_so_in_one_line(tool: str, tmp_path: Path) -> None:
+    pytest.importorskip(tool)
+    command = [sys.executable, str(EXAMPLES / f"backtest_{tool}.py"), "nosuch"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "nosuch: there is no such folder\n")
+
+
+@pytest.mark.parametrize("name", ["record_a_day.py", "replay_bot.py"])
+def test_an_example_that_lacks_its_extra_says_which_in_one_line(name: str, tmp_path: Path) -> None:
+    (tmp_path / "pyarrow.py").write_text('raise ModuleNotFoundError("hidden", name="pyarrow")')
+    command = [sys.executable, str(EXAMPLES / name), "--sim", "--seconds", "1"]
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r".* needs an optional package: pip install 'marketfeed\[parquet\]'\n", done.stderr)
