@@ -71,7 +71,7 @@ def _market(board: Board, profit: MiningProfit, frame: Frame, now: int) -> list[
         heard = [one for one in board.inputs(profit, "price", now) if one.what == coin.code]
         lines += line(coin.code, [(price, "bold"), *_ages(heard)], frame)
         sources = [one for one in board.inputs(profit, "network", now) if one.what == coin.code]
-        lines += line("network", [*_network(coin, term, stats), *_ages(sources)], frame)
+        lines += line("network", [*_network(coin, term, stats, profit.scheme), *_ages(sources)], frame)
         if stats is not None:
             lines += _changes(coin, stats, frame, now)
     unit = hash_unit(COINS[profit.terms[0].coin])
@@ -82,7 +82,7 @@ def _market(board: Board, profit: MiningProfit, frame: Frame, now: int) -> list[
     return lines
 
 
-def _network(coin: Coin, term: TermOf, stats: NetworkStats | None) -> list[Word]:
+def _network(coin: Coin, term: TermOf, stats: NetworkStats | None, scheme: str) -> list[Word]:
     words: list[Word] = [(f"height {term.height:,}", "")] if term.height else []
     if term.difficulty is not None:
         words.append((f"difficulty {si(term.difficulty)}", ""))
@@ -90,6 +90,8 @@ def _network(coin: Coin, term: TermOf, stats: NetworkStats | None) -> list[Word]
         words.append((hashrate(stats.hashrate, coin), ""))
     if term.reward is not None:
         words.append((f"{coins(term.reward)} {coin.code}/block", ""))
+        if not term.fees_blocks and scheme != "PPS":
+            words.append(("without fees", "yellow"))  # not known yet, or never by this source
     return words or [("not known", "red")]
 
 

@@ -17,8 +17,8 @@ def profit(**changes) -> MiningProfit:
     whole = MiningProfit(
         venue="mining", symbol="BTC", ts_recv=NOW, rig="s21xp", algorithm="SHA-256d", quote="USD", hashrate=270e12,
         watts=3645.0, electricity=0.05, pool_fee=0.02, scheme="FPPS", uptime=1.0,
-        terms=(Term(coin="BTC", height=921313, difficulty=155973032196071.94, reward=3.1445, price=106935.0,
-                    coins_day=0.000109501, revenue_day=11.709534),),
+        terms=(Term(coin="BTC", height=921313, difficulty=155973032196071.94, reward=3.1445, fees=0.0195,
+                    fees_blocks=144, price=106935.0, coins_day=0.000109501, revenue_day=11.709534),),
         revenue_day=11.709534, fee_day=0.234191, power_cost_day=4.374, profit_day=7.101343, margin=0.61883,
         hashprice=0.0433686, hash_unit="TH/s", breakeven_electricity=0.1311768, breakeven_price=40759.887,
         breakeven_difficulty=4.09e14, cost_per_coin=39944.69, trigger="start", inputs=(PRICE, NETWORK),
@@ -89,6 +89,15 @@ def test_what_is_stale_is_named():
     assert "profit      not known   margin -" in text
     assert "kraken silent" in text
     assert "BTC         not known" in text
+
+
+@pytest.mark.parametrize(("scheme", "told"), [("FPPS", True), ("solo", True), ("PPS", False)])
+def test_a_reward_without_the_fees_that_the_scheme_pays_says_so(scheme, told):
+    (term,) = profit().terms
+    bare = msgspec.structs.replace(term, reward=3.125, fees=0.0, fees_blocks=0)
+    lines = view(board(profit(terms=(bare,), scheme=scheme)), Frame(columns=120), NOW)
+    (line,) = [one for one in lines if one.startswith("network")]
+    assert ("3.1250 BTC/block   without fees" in line) is told
 
 
 def test_the_sign_of_a_profit_has_a_colour():
