@@ -244,7 +244,7 @@ def test_real_and_simulated_data_are_not_mixed(tmp_path):
 
 
 def test_no_venue_reached_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(_reach, "REACH_S", 0.3)
+    monkeypatch.setattr(_reach, "REACH_S", 1.0)
     result = call("record", "BTC-USD", "--to", str(tmp_path), "--endpoint", "coinbase" + DEAD)
     assert result.exit_code == _exit.UNREACHED
     assert result.stdout == ""

@@ -118,7 +118,7 @@ def test_what_cannot_be(args, words):
 
 
 def test_no_venue_reached_is_one_line(monkeypatch):
-    monkeypatch.setattr(_reach, "REACH_S", 0.3)
+    monkeypatch.setattr(_reach, "REACH_S", 1.0)
     result = call("tail", "BTC-USD", "ETH-USD", "--endpoint", "coinbase" + DEAD)
     assert result.exit_code == _exit.UNREACHED
     assert result.stderr == (
@@ -146,7 +146,7 @@ def test_T12_a_proxy_that_is_none_is_told_by_its_variable(monkeypatch):
 
 
 def test_failures_are_told_with_v(monkeypatch):
-    monkeypatch.setattr(_reach, "REACH_S", 0.3)
+    monkeypatch.setattr(_reach, "REACH_S", 1.0)
     result = call("tail", "BTC-USD", "-v", "--endpoint", "coinbase" + DEAD)
     assert "coinbase: cannot connect: 127.0.0.1 refused the connection; trying again in" in result.stderr
 
