@@ -88,6 +88,7 @@ def test_example_ends_cleanly_on_ctrl_c(name: str, under_way: str) -> None:
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.soak
 def test_an_example_without_a_network_says_what_does_not_flow() -> None:
     nowhere = "http://127.0.0.1:9"
     names = ["spread_between_venues.py", "mining_profit.py"]
