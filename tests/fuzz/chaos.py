@@ -56,6 +56,8 @@ REFUSAL = (
 )
 PACE = {"silence_s": 2.0, "ping_idle_s": 0.5, "pong_wait_s": 0.5, "ack_s": 1.0, "first_data_s": 2.0}
 CALM_S = 0.4
+HEALED_S = 75.0
+"""All is to flow again by then: an answer to a handshake that was spoiled is fatal, and tried again after a minute."""
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x80-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
@@ -122,9 +124,9 @@ class Chaos:
             healed = time.monotonic()
             await self._heal()
             try:
-                await until(lambda: not feed.waiting(), 40)
+                await until(lambda: not feed.waiting(), HEALED_S)
             except AssertionError:
-                raise AssertionError(f"after 40 s there wait {feed.waiting()}") from None
+                raise AssertionError(f"after {HEALED_S:g} s there wait {feed.waiting()}") from None
             marks = {name: one.checked for name, one in self.checkers.items()}
             await until(lambda: self.wrong or all(o.checked > marks[n] + 20 for n, o in self.checkers.items()), 20)
             recovered = time.monotonic() - healed
