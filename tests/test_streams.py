@@ -235,6 +235,21 @@ def test_P12_P13_P14_any_mix_of_drops_repeats_and_late_ones(data: st.DataObject)
 # Losing the link
 
 
+def cut_since(ts_from: int, channel: Channel) -> Gap:
+    """What is told second, of a link that was cut at 5."""
+    return Gap(
+        venue="v",
+        symbol="A-B",
+        ts_recv=5,
+        seq_local=2,
+        channel=channel,
+        cause="link lost",
+        ts_from=ts_from,
+        ts_to=5,
+        detail="cut",
+    )
+
+
 @pytest.mark.parametrize("channel", ["trades", "ticker"])
 def test_what_a_broken_link_costs_is_told_only_of_streams_that_had_begun(told: Told, channel: Channel) -> None:
     stream: Any = Streams(told.outlet).get(Subscription("v", "A-B", channel))
@@ -245,17 +260,7 @@ def test_what_a_broken_link_costs_is_told_only_of_streams_that_had_begun(told: T
     else:
         stream.ticker(0, 4, last=1.0)
     stream.lost("link lost", 5, "cut")
-    assert told[-1] == Gap(
-        venue="v",
-        symbol="A-B",
-        ts_recv=5,
-        seq_local=2,
-        channel=channel,
-        cause="link lost",
-        ts_from=4,
-        ts_to=5,
-        detail="cut",
-    )
+    assert told[-1] == cut_since(4, channel)
     stream.rest()
     stream.lost("link lost", 6)
     assert len(told) == 2
@@ -266,17 +271,7 @@ def test_T01_what_was_acknowledged_has_begun_though_nothing_of_it_came_yet(told:
     stream: Any = Streams(told.outlet).get(Subscription("v", "A-B", channel))
     stream.tell(Subscribed, 3, channel=channel)
     stream.lost("link lost", 5, "cut")
-    assert told[-1] == Gap(
-        venue="v",
-        symbol="A-B",
-        ts_recv=5,
-        seq_local=2,
-        channel=channel,
-        cause="link lost",
-        ts_from=3,
-        ts_to=5,
-        detail="cut",
-    )
+    assert told[-1] == cut_since(3, channel)
     stream.tell(Subscribed, 7, channel=channel)
     stream.lost("sequence", 8, "a number is missing")
     assert (told[-1].ts_from, told[-1].ts_to) == (3, 8)  # type: ignore[attr-defined]
