@@ -55,6 +55,7 @@ from .events import (
     Subscribed,
     Ticker,
     Trade,
+    Unsubscribed,
     VenueStatus,
     encode_json,
 )
@@ -110,6 +111,7 @@ __all__ = [
     "TrustedBook",
     "UnknownSymbol",
     "UnknownVenue",
+    "Unsubscribed",
     "VenueError",
     "VenueSettings",
     "VenueStatus",

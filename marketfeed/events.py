@@ -38,6 +38,7 @@ Cause = Literal[
     "silent",
     "audit",
     "disagreement",
+    "rejected",
 ]
 Trigger = Literal[
     "start", "price", "block", "reorg", "difficulty", "fees", "stale", "recovered", "electricity", "heartbeat"
@@ -334,6 +335,12 @@ class Subscribed(Head, frozen=True, gc=False, kw_only=True):
     channel: str
 
 
+class Unsubscribed(Head, frozen=True, gc=False, kw_only=True):
+    """Nobody wants a stream that had begun any more: what follows is missing until it is `Subscribed` again."""
+
+    channel: str
+
+
 class Refused(Head, frozen=True, gc=False, kw_only=True):
     """The venue will not serve a stream, in its own words (`reason`); the other streams go on."""
 
@@ -470,6 +477,7 @@ LifeEvent = (
     Connected
     | Disconnected
     | Subscribed
+    | Unsubscribed
     | Refused
     | Gap
     | BookVoid
@@ -492,6 +500,7 @@ LIFE_TYPES: tuple[type[Head], ...] = (
     Connected,
     Disconnected,
     Subscribed,
+    Unsubscribed,
     Refused,
     Gap,
     BookVoid,

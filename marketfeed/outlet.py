@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from .events import Cause, Gap, Head, Recovered, Stale, Subscribed
+from .events import Cause, Gap, Head, Recovered, Stale, Subscribed, Unsubscribed
 from .subscriptions import Subscription
 from .tally import Tally
 
@@ -97,6 +97,11 @@ class Stream:
     def heard_again(self) -> bool:
         """Whether it was heard since it last broke off."""
         return self.heard() > self._heard_before
+
+    def unwanted(self, ts_recv: int) -> None:
+        """Tell that nobody wants this stream any more, if it had begun; `rest` follows."""
+        if self.events or self.acked_at:
+            self.tell(Unsubscribed, ts_recv, channel=self.subscription.channel)
 
     def rest(self) -> None:
         """Nobody wants this stream now: what comes after a later subscription is no continuation."""

@@ -110,6 +110,7 @@ class Place:
         """Unsubscribe these. Their streams end first, so that no link takes over what another one leaves."""
         if gone:
             self.subscriptions -= gone
+            self._tell_end(gone)
             self._rest(gone)
             for wire in self.wires:
                 wire.driver.change((), sorted(gone))
@@ -192,6 +193,14 @@ class Place:
         if session is None or old.driver.session is None or session.waiting().keys() - old.waiting().keys():
             return False
         return self._serving.streams.in_step(session)
+
+    def _tell_end(self, gone: set[Subscription]) -> None:
+        serving = self._serving
+        now = serving.edge.clock.unix_ns()
+        with serving.taping.told(now):
+            for subscription in sorted(gone):
+                serving.streams.unwanted(subscription, now)
+        serving.edge.deliver()
 
     def _rest(self, gone: set[Subscription]) -> None:
         for subscription in gone:

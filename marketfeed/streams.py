@@ -291,6 +291,13 @@ class BookStream(Stream, Generic[N]):
         if self.events:
             super().lost(cause, ts_recv, detail)
 
+    def unwanted(self, ts_recv: int) -> None:
+        """See `Stream.unwanted`; the book is void."""
+        if self.view.live:
+            self.view.doubt("unsubscribed")
+            self.tell(BookVoid, ts_recv, epoch=self.view.epoch, reason="unsubscribed")
+        super().unwanted(ts_recv)
+
     def rest(self) -> None:
         """See `Stream.rest`; the book is closed until it is asked for again."""
         super().rest()
@@ -358,6 +365,10 @@ class Streams(Generic[N]):
 
     def slept(self, reason: str, ts_recv: int) -> None:
         """The machine slept: no connection of any stream proves anything that is heard from now on."""
+
+    def unwanted(self, subscription: Subscription, ts_recv: int) -> None:
+        """Tell that nobody wants a stream any more; `drop` follows."""
+        self.get(subscription).unwanted(ts_recv)
 
     def drop(self, subscription: Subscription) -> None:
         """Rest a stream that nobody wants; asked for again it begins anew, in a later epoch."""

@@ -4,7 +4,7 @@ from typing import Any, Generic, Literal
 
 from .book import Book, Level
 from .errors import BookNotTrusted, ConfigError
-from .events import BookDelta, BookSnapshot, BookVoid, Head, Side
+from .events import BookDelta, BookSnapshot, BookVoid, Gap, Head, Side
 from .number import N
 
 State = Literal["unsynced", "live", "void"]
@@ -167,6 +167,9 @@ class TrustedBook(Generic[N]):
             self.opened(book, event.epoch, event.seq, event.depth, event.ts_event, event.ts_recv)
         elif isinstance(event, BookVoid):
             self.doubt(event.reason)
+        elif isinstance(event, Gap) and event.channel == "book":
+            # the void that follows it says no more, and a recording may hold the gap alone
+            self.doubt(event.cause)
 
     def __repr__(self) -> str:
         return f"<TrustedBook {self.name} {self.state} epoch={self.epoch} seq={self.seq} {self._book!r}>"

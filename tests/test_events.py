@@ -45,6 +45,7 @@ KINDS = [
     "connected",
     "disconnected",
     "subscribed",
+    "unsubscribed",
     "refused",
     "gap",
     "book_void",

@@ -15,8 +15,8 @@ PUBLIC = """
 Audit Block BookDelta BookNotTrusted BookSnapshot BookVoid ClockStep ConfigError Connected Consumer ConsumerTooSlow
 Disconnected Event Feed Gap Instrument Lagged LifeEvent LoopLag Malformed MarketEvent MarketFeedError MiningProfit
 MissingExtra NetworkStats NotLive RecorderStatus RecordingError Recovered Refused SchemaDrift Stale Subscribed
-Subscription Ticker Trade TransportError TrustedBook UnknownSymbol UnknownVenue VenueError VenueSettings VenueStatus
-encode_json metrics mining recording run sim
+Subscription Ticker Trade TransportError TrustedBook UnknownSymbol UnknownVenue Unsubscribed VenueError
+VenueSettings VenueStatus encode_json metrics mining recording run sim
 """.split()  # noqa: SIM905 # a list of words is read, and changed, more easily
 
 

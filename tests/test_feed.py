@@ -226,11 +226,17 @@ async def test_C04_a_stream_ends_when_everyone_who_asked_for_it_has_let_go(t: To
 async def test_a_book_asked_for_again_begins_a_new_epoch(t: Toy) -> None:
     t.feed.subscribe("BTC-USD", "ETH-USD", book=True)
     reader = t.feed.consumer(lambda e: isinstance(e, mf.BookSnapshot | mf.BookDelta) and e.symbol == "BTC-USD")
+    ends = t.feed.consumer(lambda e: isinstance(e, mf.BookVoid | mf.Unsubscribed))
     await until(lambda: t.transport.links)
     await settle()
     t.say(toy.snap(1), toy.snap(1, "ETHUSD"), toy.delta(2, 2))
     t.feed.unsubscribe("BTC-USD", book=True)
     await asyncio.sleep(1)
+    told = [structs.replace(event, ts_recv=0, seq_local=0) for event in await read(ends, 2)]
+    assert told == [
+        mf.BookVoid(venue="toy", symbol="BTC-USD", epoch=1, reason="unsubscribed"),
+        mf.Unsubscribed(venue="toy", symbol="BTC-USD", channel="book"),
+    ]
     assert t.feed.book("BTC-USD").top() is None
     assert t.feed.book("BTC-USD").reason == "unsubscribed"
     assert t.feed.book("ETH-USD").live

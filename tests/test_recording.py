@@ -87,8 +87,9 @@ def test_I3_a_book_kept_from_the_events_is_the_book_of_the_replay(captures: Path
     for event in replay:
         kept.apply(event)
         shown = replay.book(event)
-        assert kept.live or not shown.live
-        if shown.live:
+        told = isinstance(event, Gap)  # before the void of its book: who only has the events knows it by this
+        assert kept.live or not shown.live or told
+        if shown.live and not told:
             assert (kept.bids(), kept.asks(), kept.seq) == (shown.bids(), shown.asks(), shown.seq)
             assert len(kept.bids()) <= 10
 

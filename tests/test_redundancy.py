@@ -26,6 +26,7 @@ from marketfeed.events import (
     Subscribed,
     Ticker,
     Trade,
+    Unsubscribed,
 )
 from marketfeed.places import HAND_OVER_S, LOOK_S, SETTLE_S
 from marketfeed.recording.raw_recorder import RawRecorder
@@ -175,7 +176,9 @@ async def test_a_stream_let_go_while_its_link_is_replaced_ends_on_both(make: Mak
     await until(lambda: w.open_links() == [])
     await asyncio.sleep(60)
     assert len(w.of(BookSnapshot)) == 1
-    assert w.of(Gap) == w.of(BookVoid) == []
+    assert w.of(Gap) == []
+    assert [void.reason for void in w.of(BookVoid)] == ["unsubscribed"]
+    assert len(w.of(Unsubscribed)) == 1
     assert len(w.transport.links) == 2
 
 

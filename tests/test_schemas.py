@@ -55,6 +55,7 @@ LIFE = [
     ev.Connected(**HEAD, link="kraken-1"),
     ev.Disconnected(**HEAD, link="kraken-1", code=1006, reason="reset", retry_s=0.5),
     ev.Subscribed(**HEAD, channel="book"),
+    ev.Unsubscribed(**HEAD, channel="book"),
     ev.Refused(**HEAD, channel="book", reason="no"),
     ev.Gap(**HEAD, channel="book", cause="sequence", from_seq=1, to_seq=2),
     ev.BookVoid(**HEAD, epoch=1, reason="hole"),

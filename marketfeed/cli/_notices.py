@@ -21,6 +21,7 @@ from ..events import (
     SchemaDrift,
     Stale,
     Subscribed,
+    Unsubscribed,
     VenueStatus,
     kind,
 )
@@ -90,6 +91,7 @@ _TELLERS: dict[type[Head], Callable[[Any], str]] = {
     Connected: lambda e: f"connected ({escaped(e.link)}, attempt {e.attempt})",
     Disconnected: _lost,
     Subscribed: lambda e: "subscribed",
+    Unsubscribed: lambda e: "unsubscribed",
     Refused: lambda e: f"refused: {escaped(e.reason)}",
     Gap: _gap,
     BookVoid: lambda e: f"book void: {escaped(e.reason)}",

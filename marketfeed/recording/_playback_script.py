@@ -19,6 +19,7 @@ from ..events import (
     NetworkStats,
     RecorderStatus,
     Refused,
+    Unsubscribed,
     channel_of,
 )
 from ..hub import Hub
@@ -115,7 +116,8 @@ class Script:
         return True
 
     def unwant(self, wanted: Subscription) -> None:
-        """Tell no more of this one."""
+        """Tell no more of this one, and that it ends here."""
+        self._tell_end(wanted)
         self.refused.pop(wanted.name, None)
         self._new = [other for other in self._new if other != wanted]
         self._wanted.pop(_stream(wanted), None)
@@ -253,6 +255,15 @@ class Script:
         self.refused[wanted.name] = reason
         at = self.place if self._head is None else max(self.place, self._head[0])
         self._tell(self._made(Refused, wanted, ts_recv=at, channel=wanted.channel, reason=reason))
+
+    def _tell_end(self, wanted: Subscription) -> None:
+        stream = self._hub.streams.find(*_stream(wanted))
+        live = isinstance(stream, BookStream) and stream.view.live
+        if isinstance(stream, BookStream) and live:
+            epoch = stream.view.epoch
+            self._tell(self._made(BookVoid, wanted, ts_recv=self.place, epoch=epoch, reason="unsubscribed"))
+        if live or _stream(wanted) in self._seen:
+            self._tell(self._made(Unsubscribed, wanted, ts_recv=self.place, channel=wanted.channel))
 
     def _made(self, kind: type[Head], of: Subscription, **fields: Any) -> Head:
         return kind(venue=of.venue, symbol=of.symbol, seq_local=self.number, **fields)

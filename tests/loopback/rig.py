@@ -46,7 +46,6 @@ class Auditor:
         self._open: dict[str, tuple[int, int]] = {}
         self._epochs: dict[str, int] = {}
         self._gone: dict[str, set[str]] = {}
-        self._resting: set[str] = set()
         self._seq_local = 0
 
     def take(self, event: Head) -> None:
@@ -55,10 +54,8 @@ class Auditor:
         self.events.append(event)
         name = f"{event.venue}:{event.symbol}"
         if isinstance(event, mf.BookSnapshot):
-            again = self._renewals or name in self._resting
-            assert again or name not in self._open, f"{name}: a new epoch without a word about the old one"
-            if name in self._open:
-                self._resting.discard(name)
+            again = self._renewals or name not in self._open
+            assert again, f"{name}: a new epoch without a word about the old one"
             assert event.epoch > self._epochs.get(name, 0)
             self._epochs[name] = event.epoch
             self._open[name] = (event.epoch, event.seq)
@@ -73,7 +70,7 @@ class Auditor:
             ours = event.reason.startswith(("closed by us", "replaced by")) or event.link == "rest" or self._links > 1
             self._gone[event.venue] = {n for n in self._open if n.startswith(f"{event.venue}:") and not ours}
         elif isinstance(event, mf.Connected):
-            still = self._gone.pop(event.venue, set()) & set(self._open) - self._resting
+            still = self._gone.pop(event.venue, set()) & set(self._open)
             assert not still, f"books still open after a lost link: {still}"
 
     def _check_sides(self, event: mf.BookSnapshot[Any]) -> None:
@@ -81,10 +78,6 @@ class Auditor:
         assert bids == sorted(set(bids), reverse=True)
         assert asks == sorted(set(asks))
         assert all(size > 0 for _, size in (*event.bids, *event.asks))
-
-    def closed_by_unsubscribe(self, venue: str, symbol: str) -> None:
-        """Its book ends without a word, now or soon, and the next one is a new epoch."""
-        self._resting.add(f"{venue}:{symbol}")
 
     def of(self, *kinds: type[Head], symbol: str = "") -> list[Any]:
         return [e for e in self.events if isinstance(e, kinds) and symbol in ("", e.symbol)]

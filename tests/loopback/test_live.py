@@ -92,7 +92,6 @@ def test_C04_streams_come_and_go_while_it_runs_and_others_do_not_notice(venue: s
             assert b.epochs(b.second) == [1]
             b.feed.unsubscribe(name, book=depth)
             await b.until(lambda: not b.feed.book(name).live)
-            b.audit.closed_by_unsubscribe(venue, b.second)
             before = len(b.audit.of(mf.BookDelta, symbol=b.first))
             trades = len(b.audit.of(mf.Trade, symbol=b.second))
             await b.until(lambda: len(b.audit.of(mf.BookDelta, symbol=b.first)) > before + 20)
@@ -102,7 +101,10 @@ def test_C04_streams_come_and_go_while_it_runs_and_others_do_not_notice(venue: s
             assert b.epochs(b.second) == [1, 2]
             assert b.epochs(b.first) == [1]
             assert len(b.audit.of(mf.Connected)) == 1
-            assert b.audit.of(mf.Gap, mf.BookVoid) == []
+            assert b.audit.of(mf.Gap) == []
+            void, end = b.audit.of(mf.BookVoid, mf.Unsubscribed)
+            assert (void.symbol, void.epoch, void.reason) == (b.second, 1, "unsubscribed")
+            assert (type(end), end.symbol, end.channel) == (mf.Unsubscribed, b.second, "book")
 
     run()
 

@@ -598,6 +598,7 @@ async def test_what_nobody_wants_any_more_is_told_no_more() -> None:
         view = feed.book("kraken:BTC-USD")
         feed.unsubscribe("kraken:BTC-USD", book=True)
         assert (view.top(), view.reason) == (None, "unsubscribed")
+        assert {type(event) for event in await some_of(events, 100)} == {mf.BookVoid, mf.Unsubscribed, mf.Trade}
         assert {type(event) for event in await some_of(events, 100)} == {mf.Trade}
         feed.subscribe("kraken:BTC-USD", book=True)
         known, opened, *_ = await some_of(events, 100)

@@ -140,8 +140,6 @@ class World:
     def unsubscribe(self, name: str) -> None:
         self.resting.add(name)
         self.feed.unsubscribe(name, trades=True, ticker=self._ticker, book=True)
-        for audit in (self.audit, *self.audits):
-            audit.closed_by_unsubscribe(*name.split(":"))
         self.ledger.forget(name)
 
     @property
