@@ -148,6 +148,8 @@ class _Record:
         self._notices.event(event)
 
     def _recorder_says(self, event: RecorderStatus) -> None:
+        if event.status == "ended":  # by a fault: nothing more is recorded, and leaving it raises why
+            self._stop.set(_exit.RECORDING)
         self._left_out += event.events if event.status in {"lagged", "resumed"} else 0
         # its troubles are in the log, as errors; what they cost is not
         told = self._plan.verbose or (event.status == "resumed" and event.events)
@@ -173,7 +175,7 @@ class _Record:
             if manifest.last <= self._last:
                 continue
             self._last = manifest.last
-            self._sealed += manifest.events
+            self._sealed += manifest.events - sum(gap.cause == "rejected" for gap in manifest.gaps)
             self._rejected += sum(cut.startswith(REJECTED) for cut in manifest.cuts)
             self._files += len(manifest.files)
             self._bytes += sum(file.bytes for file in manifest.files)

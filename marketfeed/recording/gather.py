@@ -5,7 +5,16 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..errors import MissingExtra, RecordingError
-from ..events import Gap, Head, Lagged, RecorderStatus, encode_json
+from ..events import (
+    Gap,
+    Head,
+    Lagged,
+    RecorderStatus,
+    Trade,
+    channel_of,
+    encode_json,
+)
+from ..text import escaped
 from .manifest import hole
 from .tables import to_tables
 
@@ -32,7 +41,10 @@ class Place(NamedTuple):
 
 
 class Gathered:
-    """Events of one pass, in the order of the feed. `rejected` are those that no table can hold: JSON and reason."""
+    """Events of one pass, in the order of the feed. `rejected` are those that no table can hold, JSON and reason.
+
+    In the place of such a one is a `Gap`.
+    """
 
     def __init__(self, *, exact: bool, simulated: bool) -> None:
         self.events = 0
@@ -92,18 +104,36 @@ class Gathered:
         try:
             made = to_tables(events, self._exact, simulated=self._simulated)
         except RecordingError:
-            events = [event for event in events if self._fits(event)]
-            made = to_tables(events, self._exact, simulated=self._simulated)
+            made = to_tables([self._fitting(event) for event in events], self._exact, simulated=self._simulated)
         self.events += len(events)
         return made
 
-    def _fits(self, event: Head) -> bool:
+    def _fitting(self, event: Head) -> Head:
+        """The event, or in its place the gap that it leaves."""
         try:
             to_tables([event], self._exact)
         except RecordingError as exc:
             self.rejected.append((encode_json(event), str(exc)))
-            return False
-        return True
+            self.gaps.append(_left_by(event, escaped(str(exc), 200)))
+            return self.gaps[-1]
+        return event
+
+
+def _left_by(event: Head, why: str) -> Gap:
+    number = int(event.id) if isinstance(event, Trade) and event.id.isdecimal() and len(event.id) < 19 else 0
+    return Gap(
+        venue=event.venue,
+        symbol=event.symbol,
+        ts_recv=event.ts_recv,
+        seq_local=event.seq_local,
+        channel=channel_of(event),
+        cause="rejected",
+        from_seq=number,
+        to_seq=number,
+        ts_from=event.ts_recv,
+        ts_to=event.ts_recv + 1,
+        detail=why,
+    )
 
 
 def span(table: pa.Table) -> tuple[int, int]:

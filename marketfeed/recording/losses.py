@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import MissingExtra
-from ..events import Connected, Disconnected, Gap, Head, Lagged, RecorderStatus, Subscribed
+from ..events import Connected, Disconnected, Gap, Head, Lagged, RecorderStatus, Subscribed, Unsubscribed
 from ._columns import TIME, WORD
 from .times import FOREVER, WAITED
 
@@ -28,6 +28,11 @@ ALL = ""
 """As venue, symbol and channel of a loss: of every one of them."""
 NOT_CONNECTED = "not connected"
 """Cause of a loss from a recorder's start until a venue that was tried for is heard."""
+NOT_SUBSCRIBED = "not subscribed"
+"""Cause of a loss until a stream that was recorded before is acknowledged again, if it is: from a recorder's start, or
+from when nobody wanted it any more."""
+LAGGED = "lagged"
+"""Cause of a loss by events that were left out, and of which a recorder could not say until when."""
 LINK_LOST = "link lost"
 UNREAD = "unread"
 """Cause of a loss that a file makes which is not there or cannot be read."""
@@ -59,14 +64,16 @@ def losses(data: Dataset, venue: str | None = None) -> list[Loss]:
     """All that is missing of a venue (of all, where None), by the time from which it is. Reads the life events.
 
     A gap of a lost connection lasts until the stream is subscribed to again, and one of a book until its next snapshot.
-    A venue that was tried for and not heard is missing from the start of the recorder.
+    A venue that was tried for and not heard is missing from the start of the recorder, and so is a stream of an earlier
+    run until it is subscribed to again.
     """
     found = not_recorded(data)
-    trials = _Trials(data)
+    trials, returns = _Trials(data), _Returns(data)
     snapshots = cache(data._snapshot_times)
     waiting: dict[tuple[str, str, str], Loss] = {}
     for event in data.events("life", venue=venue):
         trials.take(event)
+        returns.take(event)
         if isinstance(event, Subscribed) and (open_ := waiting.pop((event.venue, event.symbol, event.channel), None)):
             found.append(open_._replace(ts_to=event.ts_recv))
         elif isinstance(event, Gap) and not event.healed:
@@ -79,8 +86,16 @@ def losses(data: Dataset, venue: str | None = None) -> list[Loss]:
                 waiting[name] = loss._replace(ts_from=min(loss.ts_from, known.ts_from)) if known else loss
             else:
                 found.append(loss)
+        elif isinstance(event, Unsubscribed):
+            name, since = (event.venue, event.symbol, event.channel), event.ts_recv
+            if event.channel == "book":
+                again = _first(snapshots(event.venue, event.symbol), since)
+                found.append(Loss(since, again, *name, NOT_SUBSCRIBED))
+            else:
+                waiting.setdefault(name, Loss(since, since, *name, NOT_SUBSCRIBED))
     found += [loss._replace(ts_to=FOREVER) for loss in waiting.values()]
     found += trials.failed()
+    found += returns.late()
     return sorted(found)
 
 
@@ -127,6 +142,59 @@ class _Trials:
         return until if first is None else min(first.ts_recv, until)
 
 
+class _Returns:
+    """When each stream began in each run of a recorder; takes life events in their order.
+
+    Another run may not want a stream at all, and a connection takes its time: neither is covered.
+    """
+
+    def __init__(self, data: Dataset) -> None:
+        self._data = data
+        self._runs = runs(data)
+        self._began: dict[tuple[str, str, str], dict[int, int]] = {}
+        self._acknowledged: set[tuple[str, int]] = set()
+        self._symbols: dict[tuple[str, str, int], set[str]] = {}
+
+    def take(self, event: Head) -> None:
+        """A gap that comes first is of a stream that stood before the recorder began."""
+        if not isinstance(event, Subscribed | Gap):
+            return
+        run = bisect_right(self._runs, (event.ts_recv, FOREVER)) - 1
+        known = self._began.setdefault((event.venue, event.symbol, event.channel), {})
+        known.setdefault(run, event.ts_recv if isinstance(event, Subscribed) else 0)
+        if isinstance(event, Subscribed):
+            self._acknowledged.add((event.venue, run))
+
+    def late(self) -> Iterator[Loss]:
+        """What later runs lack of the streams of earlier ones."""
+        for stream, known in self._began.items():
+            for run in range(max(min(known), 0) + 1, len(self._runs)):
+                since, until = self._runs[run]
+                began = known[run] if run in known else until if self._is_absent(stream, run) else 0
+                if began > since:
+                    yield Loss(since, began, *stream, NOT_SUBSCRIBED)
+
+    def _is_absent(self, stream: tuple[str, str, str], run: int) -> bool:
+        """Whether nobody wanted it. Where a venue acknowledged nothing its streams stood before, and may be quiet."""
+        venue, symbol, channel = stream
+        if (venue, run) in self._acknowledged:
+            return symbol not in self._heard(venue, channel, run)
+        return not any(self._heard(venue, one, run) for one in self._data.channels)
+
+    def _heard(self, venue: str, channel: str, run: int) -> set[str]:
+        """The symbols that something of came."""
+        key = venue, channel, run
+        if key not in self._symbols:
+            since, until = self._runs[run]
+            data, end = self._data, None if until == FOREVER else until
+            files, where = data._chosen(channel, venue, None, since, end)
+            spans = [(file, *data._footer(file)[1:]) for file in files]
+            files = [file for file, first, last in spans if first < until and last >= since]
+            column = data._load(files, filter=where, columns=["symbol"])["symbol"].unique() if files else pa.array([])
+            self._symbols[key] = set(column.to_pylist())
+        return self._symbols[key]
+
+
 def runs(data: Dataset) -> list[tuple[int, int]]:
     """From when to when (Unix ns) recorders ran, in order; `FOREVER` is the end of one that has not told it."""
     found: list[tuple[int, int]] = []
@@ -145,24 +213,31 @@ def runs(data: Dataset) -> list[tuple[int, int]]:
 def not_recorded(data: Dataset) -> list[Loss]:
     """When nothing was recorded, or not all of it: around the runs of a recorder, and by its word."""
     found: list[Loss] = []
-    ended = 0
+    ended = lagged = 0
     for event in data.events("life", venue=RECORDER):
         if not isinstance(event, RecorderStatus):
             continue
         if event.status == "ended":
             ended = event.ts_recv
         elif event.status == "started":
+            if lagged:  # and killed before it could say what it left out
+                found.append(_unrecorded(lagged, event.ts_recv, LAGGED, ""))
             since = min(ended or FOREVER, event.ts_from or FOREVER) if ended or event.ts_from else 0
             found.append(_unrecorded(since, event.ts_to or event.ts_recv, "not recorded", event.detail))
-            ended = 0
+            ended = lagged = 0
+        elif event.ts_from and event.ts_to:
+            found.append(_unrecorded(event.ts_from, event.ts_to, event.status, event.detail))
+            lagged = 0 if event.status == "resumed" else lagged
         elif event.ts_from:
-            found.append(_unrecorded(event.ts_from, event.ts_to or event.ts_recv, event.status, event.detail))
+            lagged = event.ts_from
     if ended:
         found.append(_unrecorded(ended, FOREVER, "not recorded", ""))
+    if lagged:
+        found.append(_unrecorded(lagged, FOREVER, LAGGED, ""))
     for event in data.events("life", venue=""):
         if isinstance(event, Lagged):
             detail = f"{event.dropped} events were left out"
-            found.append(_unrecorded(event.ts_recv - WAITED, event.ts_recv, "lagged", detail))
+            found.append(_unrecorded(event.ts_recv - WAITED, event.ts_recv, LAGGED, detail))
     return sorted(found)
 
 

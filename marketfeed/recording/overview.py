@@ -254,11 +254,11 @@ def _unsealed(root: Path, frames: list[tuple[int, bytes]], last: int) -> Unseale
     waiting = dict(frame for frame in frames if frame[0] > last)
     if not waiting:
         return Unsealed()
-    times = [event.ts_recv for payload in waiting.values() for event in unpack(payload).events()]
+    times = [event.ts_recv for payload in waiting.values() for event in unpack(payload).each()[0]]
     return Unsealed(
         segments=len(segments(RealDisk(), str(root / JOURNAL))),
         bytes=sum(map(len, waiting.values())),
         events=len(times),
-        ts_from=min(times),
-        ts_to=max(times),
+        ts_from=min(times, default=0),
+        ts_to=max(times, default=0),
     )

@@ -4,6 +4,7 @@ It is MessagePack, which costs a third of JSON both ways. What that cannot hold 
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..errors import RecordingError
-from ..events import Event, Head
+from ..events import EVENT_TYPES, Event, Head
 
 _MSGPACK = msgspec.msgpack.Encoder()
 _JSON = msgspec.json.Encoder(decimal_format="number")
@@ -32,6 +33,35 @@ class Payload(msgspec.Struct, frozen=True, array_like=True):
         except msgspec.MsgspecError as exc:
             raise _no_events(exc) from exc
         return found
+
+    def each(self) -> tuple[list[Head], list[tuple[bytes, str]]]:
+        """The events, and what is none though it says it is: as JSON, with the reason. A bad one costs no other.
+
+        Raises RecordingError where it holds none, or some of a kind that this version does not know.
+        """
+        with suppress(RecordingError):
+            return self.events(), []
+        found, bad = list[Head](), list[tuple[bytes, str]]()
+        reader: Any = msgspec.json if self.json else msgspec.msgpack
+        decode = _decoder(self.json, self.exact)
+        try:
+            for raw in reader.Decoder(list[msgspec.Raw]).decode(self.packed):
+                try:
+                    found += decode(b"[%b]" % bytes(raw) if self.json else b"\x91" + bytes(raw))
+                except msgspec.MsgspecError as exc:
+                    if reader.decode(raw, type=_Kind).kind not in _KINDS:
+                        raise
+                    bad.append((bytes(raw) if self.json else msgspec.json.encode(reader.decode(raw)), str(exc)))
+        except msgspec.MsgspecError as exc:
+            raise _no_events(exc) from exc
+        return found, bad
+
+
+class _Kind(msgspec.Struct):
+    kind: str = ""
+
+
+_KINDS = {type_.__struct_config__.tag for type_ in EVENT_TYPES}
 
 
 def pack(events: Sequence[Head], *, exact: bool, simulated: bool) -> bytes:

@@ -9,7 +9,7 @@ import msgspec
 from ..errors import RecordingError
 from .disk import Disk
 from .raw import Line
-from .segments import ABOUT, PART, SUFFIX, Segment, lines
+from .segments import ABOUT, PART, SUFFIX, Segment, lines, number_of
 
 LEVEL = 3
 """Of compression: a thread must keep up with a feed."""
@@ -83,14 +83,22 @@ def name(disk: Disk, folder: Path, segment: Segment) -> None:
 
 def mend(disk: Disk, path: Path, version: str, *, simulated: bool) -> None:
     """Of a segment that a crash cut off, keep the whole lines. Raises RecordingError for what is no recording."""
-    run, _, number = path.name.removesuffix(PART).rpartition("-")
+    run, number = path.name.removesuffix(PART).rpartition("-")[0], number_of(path)
+    if not run or not number:
+        raise RecordingError(f"{path}: is no recording: its name tells no run; move it away")
     made = path.with_name(path.name + MENDED)
     if made.name in disk.listing(str(path.parent)):
         disk.remove(str(made))
     file = RawFile(disk, made)
     try:
         for line in lines(path):
-            file.add(line + b"\n", msgspec.json.decode(line, type=Line).recv_ns)
+            try:
+                recv_ns = msgspec.json.decode(line, type=Line).recv_ns
+            except ValueError:
+                if file.lines:
+                    break  # what a disk had there before
+                raise
+            file.add(line + b"\n", recv_ns)
             if not file.lines % AT_ONCE:
                 file.flush()
     except ValueError as exc:
@@ -101,7 +109,7 @@ def mend(disk: Disk, path: Path, version: str, *, simulated: bool) -> None:
     segment = Segment(
         version=version,
         run=run,
-        number=int(number),
+        number=number,
         lines=file.lines,
         bytes=file.size,
         sha256=digest,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from ..clock import Clock, SystemClock
+from ..errors import RecordingError
 from ..events import Head, RecorderStatus
 from ..feed import Feed
 from ..taped import Input
@@ -28,7 +29,7 @@ class RawRecorder:
     Enter it before anything is subscribed to. `rotate_s` and `rotate_bytes` (compressed) are how old and large a file
     grows; `flush_s` is what a killed process may lose, `sync_s` what a power loss may take. Keys and passwords are
     taken out of what is written. Raises RecordingError for a folder that cannot be written to or that another recorder
-    writes to.
+    writes to, and when it is left for an end that could not be written.
     """
 
     def __init__(
@@ -61,6 +62,8 @@ class RawRecorder:
             simulated=simulated,
         )
         self._stop = threading.Event()
+        self._lost = ""
+        """Why the end could not be written."""
         self._thread = threading.Thread(target=self._work, name="marketfeed raw recorder", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -80,15 +83,17 @@ class RawRecorder:
         self._thread.start()
         return self
 
-    async def __aexit__(self, *error: object) -> None:
-        self._tape.ended = True
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._tape.end()
         self._stop.set()
         await asyncio.to_thread(self._thread.join)
+        if self._lost and error is None:
+            raise RecordingError(f"{self.path}: the end of the raw recording is not whole: {self._lost}")
 
     def _work(self) -> None:
         while not self._stop.wait(self._flush_s):
             self._writer.step(self._tape.take)
-        self._writer.end(self._tape.take)
+        self._lost = self._writer.end(self._tape.take)
 
     def _tell_soon(self, status: str, detail: str) -> None:
         loop = self._loop
@@ -106,7 +111,7 @@ class _Tape:
 
     def __init__(self, waiting_bytes: int) -> None:
         self.batch: list[Head] = []
-        self.ended = False
+        self._ended = False
         self._queue: deque[tuple[Kept, int]] = deque()
         self._put = self._taken = 0
         """Bytes; each is changed by one thread alone."""
@@ -119,15 +124,25 @@ class _Tape:
 
     def keep(self, what: Input, mark: int) -> None:
         """See `Tape`. Hot."""
-        if self._put - self._taken > self._limit or self.ended:
+        if self._ended:
+            return
+        if self._put - self._taken > self._limit:
             self._lost += 1
             return
-        if self._lost:
-            lost, self._lost = self._lost, 0
-            self._queue.append((Kept(Input(dir=LOST, conn="", more={"inputs": lost}), []), 0))
+        self._tell_lost()
         size = INPUT_BYTES + sum(map(len, what.data))
         self._put += size
         self._queue.append((Kept(what, self.batch[mark:]), size))
+
+    def end(self) -> None:
+        """Keep no more; what had no room at last is told all the same."""
+        self._tell_lost()
+        self._ended = True
+
+    def _tell_lost(self) -> None:
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            self._queue.append((Kept(Input(dir=LOST, conn="", more={"inputs": lost}), []), 0))
 
     def take(self) -> Kept | None:
         """The next, in order; None where all is written."""

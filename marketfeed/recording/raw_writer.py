@@ -128,16 +128,20 @@ class RawWriter:
                 self._refused = ""
                 self._tell("resumed", "the disk takes data again; connections made from now on can be run again")
 
-    def end(self, take: Callable[[], Kept | None]) -> None:
-        """Write the rest and close."""
+    def end(self, take: Callable[[], Kept | None]) -> str:
+        """Write the rest and close; why that could not be, "" where it could."""
         self._retry_at = 0
         self.step(take)
+        lost = self._refused
         try:
             if self._file is not None:
                 self._close(self._file)
-        except OSError as exc:
-            log.error("the end of the raw recording is not whole: %s", exc)
+        except Exception as exc:  # a fault of ours, too: the folder is let go
+            lost = str(exc) or repr(exc)
+        if lost:
+            log.error("the end of the raw recording is not whole: %s", lost)
         self.release()
+        return lost
 
     def _put(self, kept: Kept) -> None:
         what, events = kept

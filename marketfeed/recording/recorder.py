@@ -19,7 +19,21 @@ from typing import Any, Self, TypeVar
 from ..clock import Clock, SystemClock
 from ..consumer import MAX_BYTES
 from ..errors import ConfigError, RecordingError
-from ..events import BookDelta, BookSnapshot, Event, Head, RecorderStatus, channel_of
+from ..events import (
+    BookDelta,
+    BookSnapshot,
+    Connected,
+    Disconnected,
+    Event,
+    Gap,
+    Head,
+    Lagged,
+    RecorderStatus,
+    Refused,
+    Subscribed,
+    Unsubscribed,
+    channel_of,
+)
 from ..feed import Feed
 from ..log_limit import limited
 from ..text import escaped
@@ -30,6 +44,7 @@ from .losses import RECORDER
 from .payload import pack
 from .seal import JOURNAL, Manifest, Sealer, manifests
 from .sealing import SealingProcess, Seals
+from .times import WAITED
 from .writer import Limits, Writer
 
 log = limited("marketfeed.recording")
@@ -37,6 +52,8 @@ T = TypeVar("T")
 
 CHUNK = 2_000
 """Events packed at once, or levels of books, so that the loop is held for a millisecond or two."""
+WORDS = (RecorderStatus, Lagged, Connected, Disconnected, Subscribed, Unsubscribed, Refused, Gap)
+"""Events that say from when to when others are missing."""
 
 
 class Recorder:
@@ -140,7 +157,7 @@ class Recorder:
             log.error("recording ends: %r", exc)
             self._consumer.close()
             self._tell("ended", detail=escaped(repr(exc), 200))
-            raise RecordingError(f"{self.path}: recording ended before it was to: {exc!r}") from exc
+            raise _early(self.path, exc) from exc
 
     def _take(self, writer: Writer, events: list[Head]) -> None:
         left = self._left_out
@@ -148,10 +165,12 @@ class Recorder:
             if not left.events:
                 log.error("the disk is too slow: events are left out")
                 self._tell("lagged", detail="the disk is too slow", ts_from=events[0].ts_recv)
-            words: list[Head] = [event for event in events if isinstance(event, RecorderStatus)]
-            if words:  # they say what is missing: kept, whatever is not
+            # they say what is missing, also of a time after this one; a feed's may be too many all the same
+            kept = WORDS if writer.waiting <= 2 * self._waiting_bytes else RecorderStatus
+            words: list[Head] = [event for event in events if isinstance(event, kept)]
+            if words:
                 self._give(writer, words)
-            left.add([event for event in events if not isinstance(event, RecorderStatus)])
+            left.add([event for event in events if not isinstance(event, kept)])
             return
         self._take_up()
         self._give(writer, events)
@@ -201,6 +220,7 @@ class Recorder:
         """All that the thread does; it lets the folder go, however it ends."""
         lock, error = None, None
         try:
+            self._executor.submit(int).result()  # in an hour there may be no thread to have
             lock = self._lock()
             writer, last_ts = self._open(lock)
         except BaseException as exc:
@@ -210,9 +230,9 @@ class Recorder:
             try:
                 writer.run(self._stop)
             except BaseException as exc:
-                error = exc
                 log.error("recording has ended: %r", exc)
                 self._tell_soon("ended", detail=repr(exc))
+                error = exc if isinstance(exc, RecordingError) else _early(self.path, exc)
         self._executor.shutdown()
         if lock is not None:
             lock.release()
@@ -253,7 +273,7 @@ class Recorder:
         except OSError as exc:
             raise _refused(path, exc) from exc
         writer = Writer(journal, seals, self._executor, self._clock, self._limits, self._tell_soon)
-        return writer, max((file.ts_to for manifest in past for file in manifest.files), default=0)
+        return writer, _newest(past, self._clock.unix_ns())
 
     def _check_kind(self, past: list[Manifest]) -> None:
         for manifest in past[-1:]:
@@ -283,14 +303,16 @@ class _LeftOut:
 
 
 def _chunks(events: list[Event[Any]]) -> Iterator[list[Head]]:
+    """Events to be packed at once. What waited for a snapshot stays with it: a file of its own would stand before."""
     some: list[Head] = []
-    size = 0
+    size = newest = 0
     for event in events:
-        some.append(event)
-        size += 1 + (len(event.bids) + len(event.asks) if isinstance(event, BookDelta | BookSnapshot) else 0)
-        if size >= CHUNK:
+        if size >= CHUNK and event.ts_recv >= newest:
             yield some
             some, size = [], 0
+        some.append(event)
+        newest = max(newest, event.ts_recv)
+        size += 1 + (len(event.bids) + len(event.asks) if isinstance(event, BookDelta | BookSnapshot) else 0)
     if some:
         yield some
 
@@ -308,6 +330,19 @@ async def _whole(waited: "asyncio.Future[T]") -> T:
     if cancelled is not None:
         raise cancelled
     return waited.result()
+
+
+def _newest(past: list[Manifest], now: int) -> int:
+    """The last time of which something was recorded, 0 for none; not one that a clock has shown that was ahead."""
+    times = [ts for manifest in past for file in manifest.files for ts in (file.ts_from, file.ts_to)]
+    last = max(times, default=0)
+    if last <= now + WAITED:
+        return min(last, now)
+    return max((ts for ts in times if ts <= now), default=last)
+
+
+def _early(path: Path, exc: BaseException) -> RecordingError:
+    return RecordingError(f"{path}: recording ended before it was to: {exc!r}")
 
 
 def _refused(path: Path, exc: OSError) -> RecordingError:

@@ -5,15 +5,19 @@ gives the files their names and removes the segments. Whatever of that a crash l
 """
 
 import hashlib
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
 import msgspec
 
+from ..errors import RecordingError
+from ..events import Head, RecorderStatus
 from .disk import Disk
 from .gather import DAY, Gathered, span
 from .journal import read_segment, segments
 from .layout import PART, partition
+from .losses import RECORDER
 from .manifest import MANIFESTS, Entry, Manifest, manifests
 from .payload import unpack
 from .replaced import drop_replaced
@@ -43,7 +47,11 @@ class Sealer:
         """Those that are known to be there, durably."""
 
     def finish(self, open_segment: str = "") -> None:
-        """Do what a crash or an error left of earlier passes, and take away what of them does not count."""
+        """Do what a crash or an error left of earlier passes, and take away what of them does not count.
+
+        Raises RecordingError for a dataset without manifests: its files count, and would not beside a manifest.
+        """
+        self._check_unnamed()
         self._folders.clear()
         for name in (MANIFESTS, JOURNAL):
             self._folder(self._root / name)
@@ -69,7 +77,7 @@ class Sealer:
         """
         if self.broken:
             self.finish(open_segment)
-        found = _Pass(self._disk, self._root / JOURNAL, self.last)
+        found = _Pass(self._disk, self._root, self.last)
         for name in self.closed(open_segment):
             if not found.take(name):
                 break
@@ -171,6 +179,17 @@ class Sealer:
         if names:
             self._disk.sync_folder(str(self._root / JOURNAL))
 
+    def _check_unnamed(self) -> None:
+        if MANIFESTS in self._disk.listing(str(self._root)):
+            return
+        for folder in self._partitions():
+            for name in self._disk.listing(str(folder)):
+                if name.endswith(".parquet"):
+                    raise RecordingError(
+                        f"{self._root}: holds data without manifests ({folder / name}), which would count no more "
+                        "beside ours; record into another folder"
+                    )
+
     def _parts(self) -> list[tuple[Path, str]]:
         """Every file that does not count."""
         folders = [self._root / MANIFESTS, *self._partitions()]
@@ -190,7 +209,7 @@ class Sealer:
 class _Pass:
     """What a pass takes: the frames of `names` that are not sealed yet, all of one kind (exact, simulated)."""
 
-    def __init__(self, disk: Disk, folder: Path, sealed: int) -> None:
+    def __init__(self, disk: Disk, root: Path, sealed: int) -> None:
         self.names: list[str] = []
         self.empty: list[str] = []
         """Those of which nothing was to be taken, and nothing is to be told."""
@@ -199,14 +218,14 @@ class _Pass:
         self.kind = (False, False)
         self.gathered: Gathered | None = None
         self._disk = disk
-        self._folder = folder
-        self._bytes = 0
+        self._root = root
+        self._bytes = self._newest = 0
 
     def take(self, name: str) -> bool:
         """Take a segment; False where it is for another pass."""
         if self._bytes >= PASS_BYTES:
             return False
-        data = self._disk.read(str(self._folder / name))
+        data = self._disk.read(str(self._root / JOURNAL / name))
         frames, good, reason = read_segment(data)
         before = self.last
         for number, payload in frames:
@@ -218,7 +237,12 @@ class _Pass:
                     self.gathered = Gathered(exact=held.exact, simulated=held.simulated)
                 elif self.kind != (held.exact, held.simulated):
                     return False
-                self.gathered.add(held.events())
+                events, bad = held.each()
+                if number > self.last + 1:
+                    self.gathered.add(self._lost(number, events))
+                self.gathered.add(events)
+                self.gathered.rejected += bad
+                self._newest = max((event.ts_recv for event in events), default=self._newest)
                 self.last = number
         if reason:
             self.cuts.append(f"{name}: {len(data) - good} bytes: {reason}")
@@ -227,3 +251,21 @@ class _Pass:
         self.names.append(name)
         self._bytes += len(data)
         return True
+
+    def _lost(self, number: int, following: Sequence[Head]) -> list[Head]:
+        """The word that frames before this number are lost: damage took them, and no recorder knows of it."""
+        sealed = manifests(self._disk, self._root)[-1:] if not self._newest else []
+        since = self._newest or max((file.ts_to for one in sealed for file in one.files), default=0)
+        if not since or not following:
+            return []  # nothing came before
+        until = following[0].ts_recv
+        word = RecorderStatus(
+            venue=RECORDER,
+            ts_recv=until,
+            seq_local=max(following[0].seq_local - 1, 0),
+            status="lagged",
+            detail=f"frames {self.last + 1} to {number - 1} of the journal are lost",
+            ts_from=since,
+            ts_to=until,
+        )
+        return [word]

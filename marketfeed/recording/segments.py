@@ -2,7 +2,9 @@
 
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -55,6 +57,12 @@ def segments(folder: Path) -> dict[str, list[Path]]:
     return runs
 
 
+def number_of(path: Path) -> int:
+    """Its place in its run, from 1; 0 where its name tells none."""
+    number = path.name.partition(".jsonl")[0].rpartition("-")[2]
+    return int(number) if number.isascii() and number.isdigit() else 0
+
+
 def about(path: Path) -> Segment | None:
     """What is said of a segment; None of one that did not end. Raises RecordingError where that cannot be read."""
     if path.name.endswith(PART):
@@ -76,16 +84,27 @@ def lines(path: Path) -> Iterator[bytes]:
     torn, rest, unpacker = path.name.endswith(PART), b"", zlib.decompressobj(wbits=31)
     with path.open("rb") as stream:
         while packed := stream.read(CHUNK):
+            before = unpacker.copy() if torn else None
             try:
                 text = rest + unpacker.decompress(packed)
             except zlib.error as exc:
-                if torn:
-                    return
-                raise RecordingError(f"{path}: is damaged: {exc}") from exc
+                if before is None:
+                    raise RecordingError(f"{path}: is damaged: {exc}") from exc
+                yield from (rest + _up_to_damage(before, packed)).split(b"\n")[:-1]
+                return
             *found, rest = text.split(b"\n")
             yield from found
     if not torn and (rest or not unpacker.eof):
         raise RecordingError(f"{path}: ends before its end")
+
+
+def _up_to_damage(unpacker: Any, packed: bytes) -> bytes:
+    """What comes before the damage in a piece, of which as a whole nothing comes: a power loss leaves zeros behind."""
+    found = []
+    with suppress(zlib.error):
+        for at in range(len(packed)):
+            found.append(unpacker.decompress(packed[at : at + 1]))
+    return b"".join(found)
 
 
 _line = msgspec.json.Decoder(Line).decode

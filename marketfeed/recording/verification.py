@@ -20,7 +20,7 @@ from ._verify_names import check_names, paths_of, read_manifests
 from .dataset import Dataset
 from .findings import Coverage, Finding, Findings, Hour, Report
 from .layout import PATTERN, file_at, present, reading
-from .losses import NO_MARKET, RECORDER, UNREAD, Loss, not_recorded
+from .losses import LAGGED, NO_MARKET, RECORDER, UNREAD, Loss, not_recorded
 from .manifest import MANIFESTS, Entry, Manifest, hole
 from .times import FOREVER
 
@@ -144,10 +144,10 @@ class _Verify:
 
     def _note_holes(self, data: Dataset) -> None:
         for loss in not_recorded(data):
-            if loss.ts_from and loss.ts_to != FOREVER:
-                seconds = (loss.ts_to - loss.ts_from) / 1e9
-                detail = f"{loss.cause} for {seconds:,.1f} s {escaped(loss.detail)}".rstrip()
-                self._found.note("hole", RECORDER, detail, loss.ts_from)
+            known = loss.ts_to != FOREVER
+            if loss.ts_from and (known or loss.cause == LAGGED):  # else it is before or after the recording
+                time = f"for {(loss.ts_to - loss.ts_from) / 1e9:,.1f} s" if known else "to an end that is not known"
+                self._found.note("hole", RECORDER, f"{loss.cause} {time} {escaped(loss.detail)}".rstrip(), loss.ts_from)
 
     def _report(self, coverage: list[Coverage]) -> Report:
         some = [held for held in self._held.values() if held.rows]

@@ -122,7 +122,7 @@ class Writer:
         self._seal_all(pause)
         if self._refused:
             held = [*self._journal.lost_to_sync(), *self._queue]
-            count = sum(len(unpack(payload).events()) for payload in held)
+            count = sum(len(events) for payload in held for events in unpack(payload).each())
             raise RecordingError(f"the last {count:,} events may not be recorded: {self._refused}")
 
     def _write(self, now: int) -> None:

@@ -243,6 +243,21 @@ def test_real_and_simulated_data_are_not_mixed(tmp_path):
     assert "holds simulated data; record real data into another folder" in refused(result)
 
 
+def a_fault(*_):
+    raise RuntimeError("a fault of ours")
+
+
+@pytest.mark.parametrize("what", ["recorder.Recorder._take", "writer.Writer.step"])
+def test_it_does_not_go_on_without_its_recorder(what, tmp_path, monkeypatch):
+    monkeypatch.setattr(f"marketfeed.recording.{what}", a_fault)
+    began = time.monotonic()
+    result = record(tmp_path, "--duration", "1h")
+    assert time.monotonic() - began < WAIT_S
+    last = f"marketfeed: {tmp_path}: recording ended before it was to: RuntimeError('a fault of ours')"
+    assert result.exit_code == _exit.RECORDING
+    assert result.stderr.splitlines()[-1] == last
+
+
 def test_no_venue_reached_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(_reach, "REACH_S", 1.0)
     result = call("record", "BTC-USD", "--to", str(tmp_path), "--endpoint", "coinbase" + DEAD)

@@ -1,5 +1,6 @@
-"""What a recording says is missing: time in which a venue that was asked could not be reached."""
+"""What a recording says is missing: times in which a venue or a stream of it was not there."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,14 @@ from marketfeed import events as ev
 pytest.importorskip("pyarrow")
 
 from marketfeed.recording.dataset import open_dataset
-from marketfeed.recording.losses import ALL, NOT_CONNECTED, RECORDER, Loss, losses
+from marketfeed.recording.disk import RealDisk
+from marketfeed.recording.losses import ALL, NOT_CONNECTED, NOT_SUBSCRIBED, RECORDER, Loss, losses
+from marketfeed.recording.manifest import manifests
 from marketfeed.recording.overview import overview
 from marketfeed.recording.times import FOREVER
 from marketfeed.recording.verification import verify
 
-from .recorded import SYMBOL, VENUE, Script, seal
+from .recorded import SECOND, SYMBOL, VENUE, Script, seal
 
 REASON = "no address for kraken"
 
@@ -155,3 +158,174 @@ def test_a_venue_that_was_heard_before_is_not_missing_where_another_of_its_links
     made.flow(4)
     made.recorder("ended")
     assert unreached(seal(tmp_path / "acknowledged", made.events)) == []
+
+
+def run(symbols: list[str], after: Script | None = None, *, acknowledged: bool = True) -> Script:
+    """A run of a quarter of a minute that connects to these markets within three seconds, ten seconds after another."""
+    made = Script()
+    if after is not None:
+        made.now = after.now + 10 * SECOND
+    made.recorder("started", **({"ts_from": after.now, "ts_to": made.now} if after else {}))
+    if acknowledged:
+        made.wait(3)
+        made.tell(ev.Connected, symbol="", link="kraken-1")
+        for symbol in symbols:
+            made.tell(ev.Subscribed, symbol=symbol, channel="trades")
+    for _ in range(12):
+        for symbol in symbols:
+            made.tell(ev.Trade, symbol=symbol, price=1.0, size=1.0, side="buy", id="")
+        made.wait(1)
+    made.recorder("ended")
+    return made
+
+
+def not_subscribed(data: Path) -> list[tuple[str, int, int]]:
+    return [
+        (loss.symbol, loss.ts_from, loss.ts_to) for loss in losses(open_dataset(data)) if loss.cause == NOT_SUBSCRIBED
+    ]
+
+
+def test_what_no_column_can_hold_is_a_gap_in_its_place(tmp_path: Path) -> None:
+    made = Script(Decimal)
+    made.recorder("started")
+    made.connect()
+    made.flow(4)
+    tiny = made.tell(ev.Trade, price=Decimal(1), size=Decimal("1e-19"), side="buy", id="1005")
+    broken = made.tell(ev.BookDelta, epoch=1, seq=6, prev_seq=5, bids=((Decimal(1), Decimal("1e-19")),), asks=())
+    made.trade(skip=1)
+    made.wait(1)
+    made.snapshot()
+    made.flow(4)
+    made.recorder("ended")
+    data = open_dataset(seal(tmp_path, made.events, exact=True))
+    found = [(loss.channel, loss.cause, loss.ts_from) for loss in losses(data) if loss.symbol]
+    assert found == [("trades", "rejected", tiny.ts_recv), ("book", "rejected", broken.ts_recv)]
+    assert [one for one in verify(tmp_path).findings if one.severity == "error"] == []
+    whole = [bar["ts"].value for bar in data.candles(VENUE, SYMBOL, "1s").to_pylist() if not bar["incomplete"]]
+    assert whole
+    assert tiny.ts_recv // SECOND * SECOND not in whole
+    assert not data.book_at(VENUE, SYMBOL, broken.ts_recv).live
+    assert data.book_at(VENUE, SYMBOL, made.now - SECOND).live
+    (manifest,) = manifests(RealDisk(), tmp_path)
+    assert (len(manifest.cuts), manifest.events, len(manifest.gaps)) == (2, len(made.events), 2)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_stream_that_nobody_wants_any_more_is_missing_until_it_is_asked_for_again(
+    tmp_path: Path, again: bool
+) -> None:
+    made = late()
+    made.events.pop()  # its end
+    since = made.now
+    made.tell(ev.BookVoid, epoch=1, reason="unsubscribed")
+    for channel in ("book", "trades"):
+        made.tell(ev.Unsubscribed, channel=channel)
+    for _ in range(5):
+        made.ticker()
+        made.wait(1)
+    until = made.now if again else FOREVER
+    if again:
+        made.connect()
+        made.flow(10)
+    made.recorder("ended")
+    data = seal(tmp_path, made.events)
+    found = [(loss.channel, loss.ts_from - since < SECOND, abs(loss.ts_to - until) < SECOND) for loss in lacking(data)]
+    assert found == [("book", True, True), ("trades", True, True)]
+    book, ticker, trades = verify(data).coverage
+    assert ticker.covered == pytest.approx(20 / 25 if again else 15 / 20, abs=0.01)
+    for stream in (book, trades):
+        assert stream.covered == pytest.approx(15 / 25 if again else 10 / 20, abs=0.01)
+
+
+def lacking(data: Path) -> list[Loss]:
+    return [loss for loss in losses(open_dataset(data)) if loss.cause == NOT_SUBSCRIBED]
+
+
+def test_a_stream_of_another_run_is_missing_where_it_was_not_asked_for_and_until_it_is_acknowledged(
+    tmp_path: Path,
+) -> None:
+    one = run(["BTC-USD", "ETH-USD"])
+    two = run(["BTC-USD"], one)
+    three = run(["ETH-USD"], two)
+    data = seal(tmp_path, one.events, two.events, three.events)
+    asked = [(made.events[0].ts_recv, first(made.events, ev.Subscribed)) for made in (two, three)]
+    ends = [made.events[-1].ts_recv for made in (two, three)]
+    assert not_subscribed(data) == [
+        ("BTC-USD", *asked[0]),
+        ("ETH-USD", asked[0][0], ends[0]),
+        ("ETH-USD", *asked[1]),
+        ("BTC-USD", asked[1][0], ends[1]),
+    ]
+    report = verify(data)
+    covered = {stream.stream: stream.covered for stream in report.coverage}
+    assert covered["kraken:BTC-USD:trades"] == pytest.approx(24 / (24 + 13), abs=0.02)
+    assert covered["kraken:ETH-USD:trades"] == pytest.approx(24 / (24 + 13 + 25), abs=0.02)
+    assert ("gap", "kraken:ETH-USD:trades") in {(one.check, one.where) for one in report.findings}
+    candles = open_dataset(data).candles(VENUE, "BTC-USD", "1s").to_pylist()
+    assert [row["ts"].value for row in candles if not row["incomplete"]][-1] < ends[0]
+
+
+def test_a_stream_that_stood_before_the_recorder_began_is_not_missing_while_it_is_quiet(tmp_path: Path) -> None:
+    one = run(["BTC-USD", "ETH-USD"])
+    two = run(["BTC-USD"], one, acknowledged=False)  # of the same feed
+    three = run([], two, acknowledged=False)  # nothing tells that anything of the venue was wanted
+    data = seal(tmp_path, one.events, two.events, three.events)
+    since, until = three.events[0].ts_recv, three.events[-1].ts_recv
+    assert not_subscribed(data) == [("BTC-USD", since, until), ("ETH-USD", since, until)]
+
+
+def test_a_gap_before_the_first_acknowledgement_is_of_a_stream_that_stood_before(tmp_path: Path) -> None:
+    one = run(["BTC-USD"])
+    two = run(["BTC-USD"], one, acknowledged=False)
+    two.events.pop()
+    two.tell(ev.Gap, channel="trades", cause="link lost", ts_from=two.now - 1, ts_to=two.now)
+    two.tell(ev.Subscribed, channel="trades")
+    two.recorder("ended")
+    assert not_subscribed(seal(tmp_path, one.events, two.events)) == []
+
+
+def test_a_run_whose_end_nobody_told_lacks_what_it_was_not_asked_for_to_an_end_that_is_not_known(
+    tmp_path: Path,
+) -> None:
+    one = run(["BTC-USD", "ETH-USD"])
+    two = run(["BTC-USD"], one)
+    two.events.pop()
+    data = seal(tmp_path, one.events, two.events)
+    assert ("ETH-USD", two.events[0].ts_recv, FOREVER) in not_subscribed(data)
+
+
+def lagging(*after: str) -> Script:
+    """A run that begins to leave events out, and what it says and hears after that."""
+    made = Script()
+    made.begin()
+    made.flow(4)
+    made.recorder("lagged", ts_from=made.now, detail="the disk is too slow")
+    for word in after:
+        made.wait(5)
+        made.recorder(word)
+    return made
+
+
+def lagged(data: Path) -> list[tuple[int, int]]:
+    return [(loss.ts_from, loss.ts_to) for loss in losses(open_dataset(data)) if loss.cause == "lagged"]
+
+
+def test_a_recorder_that_was_killed_while_it_left_events_out_left_them_out_to_the_next_start(tmp_path: Path) -> None:
+    one = lagging("sealed", "sealed")
+    since = next(e.ts_from for e in one.events if isinstance(e, ev.RecorderStatus) and e.status == "lagged")
+    two = run(["BTC-USD"], one)
+    assert lagged(seal(tmp_path / "again", one.events, two.events)) == [(since, two.events[0].ts_recv)]
+    alone = seal(tmp_path / "alone", one.events)
+    assert lagged(alone) == [(since, FOREVER)]
+    holes = [finding.detail for finding in verify(alone).findings if finding.check == "hole"]
+    assert holes == ["lagged to an end that is not known"]
+
+
+def test_what_was_left_out_is_told_once_where_it_has_an_end(tmp_path: Path) -> None:
+    made = lagging("sealed")
+    since = made.now - 5 * SECOND
+    made.recorder("resumed", ts_from=since, ts_to=made.now, events=7)
+    made.recorder("ended")
+    data = seal(tmp_path, made.events)
+    assert lagged(data) == []
+    assert [loss.ts_from for loss in losses(open_dataset(data)) if loss.cause == "resumed"] == [since]

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import gzip
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from marketfeed.events import ClockStep, Head, LoopLag, RecorderStatus, encode_j
 from marketfeed.pace import SECOND
 from marketfeed.recording import Playback, RawRecorder, Rerun
 from marketfeed.recording.disk import RealDisk
+from marketfeed.recording.raw_file import mend
 from marketfeed.recording.raw_lines import lines_of
-from marketfeed.recording.segments import PART, segments
+from marketfeed.recording.segments import ABOUT, PART, SUFFIX, lines, segments
 from marketfeed.taped import Input
 
 from ..loopback.rig import plain
@@ -133,6 +135,29 @@ def test_what_differs_is_named(tmp_path: Path) -> None:
     assert rerun.stats()["unlike"] == [path.name]
 
 
+def test_a_segment_that_is_gone_is_noticed_in_a_run_that_began_after_a_loss_too(tmp_path: Path) -> None:
+    @plain
+    async def run() -> None:
+        async with sim.Simulator(["kraken"], rate=None) as plant, mf.Feed(settings(plant)) as feed:
+            one = Run(feed, plant, tmp_path, flush_s=0.001, rotate_bytes=1_000)
+            async with one.recorder:
+                one.subscribe("kraken", trades=True)
+                await one.move(lambda: len(list(tmp_path.glob("*.json"))) > 3)
+
+    run()
+    (paths,) = segments(tmp_path).values()
+    for path in paths:  # such a run has no digest of its own
+        about = path.with_name(path.name.removesuffix(SUFFIX) + ABOUT)
+        about.write_text(json.dumps(json.loads(about.read_text()) | {"exact_digest": ""}))
+    rerun = Rerun(tmp_path)
+    assert list(rerun)
+    assert rerun.unlike == []
+    paths[1].unlink()
+    rerun = Rerun(tmp_path)
+    assert list(rerun)
+    assert rerun.unlike == [path.name for path in paths[2:]]
+
+
 @plain
 async def test_it_begins_before_anything_is_subscribed_to(tmp_path: Path) -> None:
     async with sim.Simulator(["kraken"]) as plant, mf.Feed(settings(plant)) as feed:
@@ -182,6 +207,41 @@ def test_R01_R02_what_a_crash_cut_off_is_read_to_its_last_whole_line(keep: float
             assert len(segments(tmp_path)) == 2
 
     run()
+
+
+@pytest.mark.parametrize(
+    "rest", [bytes(5_000), b"\xff" * 5_000, b'{"dir":"in","con\n' * 300], ids=["zeros", "ones", "text"]
+)
+async def test_R02_bytes_that_a_power_loss_left_after_it_cost_nothing_of_what_was_synced(
+    rest: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / f"20261122T000000.000000000Z-000001{PART}"
+    pack = zlib.compressobj(wbits=31)
+    texts = [b'{"dir":"tick","conn":"kraken-1","t":%d.0}\n' % n for n in range(1_000)]
+    path.write_bytes(pack.compress(b"".join(texts)) + pack.flush(zlib.Z_SYNC_FLUSH) + rest)
+    found = list(lines(path))
+    assert found[: len(texts)] == [text.rstrip() for text in texts]
+    async with mf.Feed() as feed, RawRecorder(feed, tmp_path):
+        pass
+    whole = path.with_name(path.name.replace(PART, SUFFIX))
+    assert gzip.decompress(whole.read_bytes()) == b"".join(texts)
+
+
+async def test_a_file_of_another_name_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / f"mine{PART}"
+    path.write_bytes(b"mine")
+    async with mf.Feed() as feed:
+        with pytest.raises(RecordingError, match="its name tells no run; move it away"):
+            async with RawRecorder(feed, tmp_path):
+                pass
+    assert path.read_bytes() == b"mine"
+
+
+def test_R02_old_bytes_that_make_lines_end_a_cut_off_file(tmp_path: Path) -> None:
+    path = tmp_path / f"20261122T000000.000000000Z-000001{PART}"
+    path.write_bytes(gzip.compress(b'{"dir":"tick","t":1.0}\nrubbish\n{"dir":"tick","t":2.0}\n'))
+    mend(RealDisk(), path, "1", simulated=False)
+    assert list(lines(path.with_name(path.name.replace(PART, SUFFIX)))) == [b'{"dir":"tick","t":1.0}']
 
 
 def books(events: list[Any]) -> list[Any]:
@@ -261,11 +321,45 @@ def test_R07_inputs_without_room_are_counted_and_end_the_run(tmp_path: Path) -> 
                 await one.move(lambda: [s for s in told if s.status == "lagged"])
         rerun = Rerun(tmp_path)
         found = list(rerun)
-        assert found[:-1] == one.events[: len(found) - 1]
-        assert isinstance(found[-1], mf.Instrument), "so begins the next run, of which no connection is whole"
+        again = [at for at, event in enumerate(found) if isinstance(event, mf.Instrument)][1]
+        assert found[:again] == one.events[:again]
+        left = {type(event) for event in found[again:]}
+        assert left == {mf.Instrument}, "so begins each later run, of which no connection is whole"
         assert (rerun.unlike, rerun.torn) == ([], [])
 
     run()
+
+
+@plain
+async def test_R07_inputs_that_had_no_room_at_the_end_are_told_too(tmp_path: Path) -> None:
+    told = list[RecorderStatus]()
+    async with sim.Simulator(["kraken"], rate=None) as plant, mf.Feed(settings(plant)) as feed:
+        one = Run(feed, plant, tmp_path, waiting_bytes=50_000, flush_s=60)
+        one.statuses(told)
+        async with one.recorder:
+            one.subscribe("kraken")
+            await one.move(lambda: one.recorder._tape._lost)
+        await until(lambda: told)
+    assert [status.status for status in told] == ["lagged"]
+    assert "inputs left out" in told[0].detail
+
+
+@plain
+async def test_R04_an_end_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    disk = Ill()
+
+    async def record(one: Run) -> None:
+        async with one.recorder:
+            one.subscribe("kraken")
+            await one.move(lambda: len(one.events) > 50)
+            disk.ill = True
+
+    async with sim.Simulator(["kraken"], rate=None) as plant, mf.Feed(settings(plant)) as feed:
+        with pytest.raises(RecordingError, match=r"the end of the raw recording is not whole: .*No space left"):
+            await record(Run(feed, plant, tmp_path, disk=disk, flush_s=0.001))
+    rerun = Rerun(tmp_path)
+    assert list(rerun)
+    assert len(rerun.torn) == 1
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -28,13 +29,14 @@ from marketfeed.recording import Digest, sealing, writer  # needs pyarrow
 from marketfeed.recording import open as open_recording
 from marketfeed.recording.disk import RealDisk
 from marketfeed.recording.lock import FolderLock
-from marketfeed.recording.manifest import manifests
+from marketfeed.recording.manifest import MANIFESTS, manifests
 from marketfeed.recording.recorder import Recorder
 from marketfeed.recording.seal import JOURNAL
 
 from . import crash_disk
 from .crash_disk import CrashDisk, CrashHandle
-from .run import ROOT, Run, sealed, trades
+from .recorded import script, seal
+from .run import MIDNIGHT, ROOT, SECOND, Run, sealed, trades
 
 
 @pytest.fixture(autouse=True)
@@ -153,6 +155,35 @@ async def test_R01_what_a_crash_left_is_sealed_at_the_next_start_and_the_hole_is
         assert hole.ts_to == one.clock.unix_ns()
 
 
+@pytest.mark.parametrize(
+    ("ahead_s", "away_s", "since_s"),
+    [
+        pytest.param(86_400, 100, 5, id="a-day-ahead"),
+        pytest.param(3_600, 100, 5, id="an-hour-ahead"),
+        pytest.param(10, 3, 8, id="a-little-ahead"),  # it may have been set back while nothing ran
+    ],
+)
+async def test_a_clock_that_was_ahead_hides_no_hole(ahead_s: float, away_s: float, since_s: float) -> None:
+    async with mf.Feed() as feed:
+        one = Run(feed, disk=new_disk())
+        assert one.disk is not None
+        async with one.recorder() as recorder:
+            one.clock.move(ahead_s)
+            one.tell(3)
+            one.clock.move(-ahead_s)
+            one.tell(3)
+            await one.idle(recorder, 0)
+            left = one.disk.killed()
+        one.disk = left
+        one.clock.move(away_s)
+        async with one.recorder() as recorder:
+            pass
+        (told,) = manifests(left, ROOT)[-1].holes
+        assert isinstance(told, ev.RecorderStatus)
+        assert (told.ts_from - MIDNIGHT) // SECOND in {since_s, since_s - 1}
+        assert told.ts_to == told.ts_recv == one.clock.unix_ns()
+
+
 @plain
 async def test_a_folder_of_exact_numbers_takes_no_others() -> None:
     disk = new_disk()
@@ -252,6 +283,21 @@ def test_R05_a_folder_that_cannot_be_one_is_refused_with_the_reason(spoil: Any, 
     assert [found for found in sorted(tmp_path.rglob("*")) if found.name not in {"_lock", "_manifests"}] == [
         found for found in before if found.name not in {"_lock", "_manifests"}
     ], "nothing is written through a link"
+
+
+@plain
+async def test_R10_a_dataset_without_manifests_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    """Its files count because there are none: the first one would take them from every reader."""
+    data = seal(tmp_path / "data", script().events)
+    shutil.rmtree(data / MANIFESTS)
+    before = len(list(open_recording(data).events()))
+    assert before
+    async with mf.Feed() as feed:
+        with pytest.raises(RecordingError, match=r"holds data without manifests .*; record into another folder"):
+            async with Recorder(feed, data):
+                pass
+    assert not (data / MANIFESTS).exists()
+    assert len(list(open_recording(data).events())) == before
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -498,6 +544,41 @@ def test_a_slow_disk_holds_up_nobody_and_what_is_left_out_is_counted(monkeypatch
     run()
 
 
+def test_R07_what_the_feed_says_is_missing_is_kept_while_events_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link that is lost meanwhile is lost for longer than that."""
+
+    @plain
+    async def run() -> None:
+        disk = slow(monkeypatch)
+        async with mf.Feed() as feed:
+            one = Run(feed, disk=disk)
+            async with one.recorder(waiting_bytes=3_000) as recorder:
+                disk.gate.clear()
+                one.tell(20)
+                await one.until(disk.stuck.is_set)
+                while "lagged" not in one.statuses():
+                    one.tell(20)
+                    await asyncio.sleep(0.01)
+                lost: Any = {"venue": "kraken", "symbol": "BTC-USD", "channel": "trades", "cause": "link lost"}
+                feed.tell(ev.Gap, **lost, ts_recv=one.clock.unix_ns(), ts_from=one.clock.unix_ns() - 1)
+                one.tell(20)
+                await asyncio.sleep(0.01)
+                many = [one.clock.unix_ns() + n for n in range(200)]
+                for at in many:
+                    feed.tell(ev.Gap, **lost, ts_recv=at)
+                    await asyncio.sleep(0)
+                assert writer_of(recorder).waiting < 7_000, "all of this is bounded"
+                disk.gate.set()
+            found = sealed(disk)
+            gaps = [event for event in found if isinstance(event, ev.Gap)]
+            assert gaps[0].ts_from
+            assert len(gaps) < len(many)
+            resumed = one.status("resumed")
+            assert len(trades(found)) + len(gaps) + resumed.events == one.told + 1 + len(many)
+
+    run()
+
+
 def test_what_is_left_out_at_the_end_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """R07."""
 
@@ -551,6 +632,39 @@ def test_a_book_that_lost_changes_to_a_slow_disk_is_asked_for_whole(monkeypatch:
             assert mended[0] == {("v", "A-B")}
 
     run()
+
+
+@plain
+async def test_changes_that_waited_for_a_snapshot_stay_with_it_however_large_it_is(tmp_path: Path) -> None:
+    async with mf.Feed() as feed:
+        one = Run(feed, tmp_path / "data")
+        book: dict[str, Any] = {"venue": "binance", "symbol": "BTC-USDT", "epoch": 1}
+        async with one.recorder(rotate_bytes=1_000) as recorder:
+            one.clock.move(1)
+            now = one.clock.unix_ns()
+
+            def tell(kind: Any, ago: float, seq: int, bids: Any, **more: Any) -> None:
+                number, at = feed._hub.outlet.number(), now - int(ago * 1e9)
+                feed._hub.outlet.tell(kind(**book, **more, seq_local=number, ts_recv=at, seq=seq, bids=bids))
+
+            tell(ev.BookSnapshot, 0, 1, tuple((float(n), 1.0) for n in range(3_000, 0, -1)), asks=())
+            for seq in range(2, 6):
+                tell(ev.BookDelta, 0.9 - seq / 10, seq, ((3_000.0, float(seq)),), asks=(), prev_seq=seq - 1)
+            feed._hub.deliver()
+            await one.until(lambda: recorder.sealed)
+            for seq in range(6, 8):
+                tell(ev.BookDelta, 0, seq, ((3_000.0, float(seq)),), asks=(), prev_seq=seq - 1)
+            feed._hub.deliver()
+            await one.idle(recorder)
+            one.clock.move(60)
+    data = open_recording(one.path)
+    assert len([file for file in data.files if file.channel == "book"]) > 1
+    found = data.book_at("binance", "BTC-USDT", now)
+    assert (found.state, found.seq) == ("live", 7)
+    assert found.best()[0] == (3_000.0, 7.0)
+    assert [event.seq for event in data.events("book") if isinstance(event, ev.BookSnapshot | ev.BookDelta)] == list(
+        range(1, 8)
+    )
 
 
 # faults of ours, of the program around us, and hostile events
@@ -691,6 +805,27 @@ async def test_a_feed_that_fails_ends_the_recording_loudly(caplog: pytest.LogCap
 
 
 # sealing in a process of its own
+
+
+@plain
+async def test_a_machine_without_a_thread_to_start_later_does_not_end_a_recording(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with mf.Feed() as feed:
+        one = Run(feed, disk=new_disk())
+        async with one.recorder(rotate_s=60) as recorder:
+            with monkeypatch.context() as full:
+                full.setattr(threading.Thread, "start", start)
+                one.tell(3)
+                await one.idle(recorder)
+                one.clock.move(60)
+                await one.until(lambda: recorder.sealed)
+        assert one.statuses()[:3] == ["started", "sealed", "ended"]
+        assert one.disk is not None
+        assert trades(sealed(one.disk)) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("gone", [False, True], ids=["dying", "gone before it has its task"])

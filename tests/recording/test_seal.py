@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from marketfeed import events as ev
 from marketfeed.errors import RecordingError
@@ -22,7 +23,7 @@ import pyarrow.parquet as pq  # may be missing
 from marketfeed.recording.journal import SUFFIX, Journal, read_segment, recover  # needs pyarrow
 from marketfeed.recording.manifest import FORMAT, Manifest
 from marketfeed.recording.payload import pack, unpack
-from marketfeed.recording.seal import JOURNAL, MANIFESTS, PART, Sealer, manifests
+from marketfeed.recording.seal import JOURNAL, MANIFESTS, PART, REJECTED, Sealer, manifests
 from marketfeed.recording.tables import to_events
 
 from .crash_disk import CrashDisk
@@ -313,6 +314,70 @@ def test_what_a_torn_segment_lost_is_in_the_manifest() -> None:
     assert len(cuts) == 1
     assert cuts[0].startswith(f"{Path(folder.journal.path).name}: ")
     assert cuts[0].endswith(" bytes: torn frame")
+
+
+@pytest.mark.parametrize("sealed_before", [False, True], ids=["in-a-pass", "between-passes"])
+@pytest.mark.parametrize("gone", [False, True], ids=["damaged", "removed"])
+def test_R08_frames_that_damage_took_from_the_middle_are_a_hole(gone: bool, sealed_before: bool) -> None:
+    folder = Folder()
+    folder.add(2)
+    folder.rotate()
+    if sealed_before:
+        folder.sealer.seal(folder.journal.path)
+    folder.add(2)
+    path = folder.journal.path
+    folder.rotate()
+    folder.add(3)
+    folder.journal.close()
+    if gone:
+        folder.disk.remove(path)
+    else:
+        folder.disk.truncate(path, folder.disk.size(path) - 3)
+    folder.sealer.seal()
+    found = manifests(folder.disk, ROOT)
+    hole = ev.RecorderStatus(
+        venue="recorder",
+        ts_recv=event(5).ts_recv,
+        seq_local=4,
+        status="lagged",
+        detail="frames 2 to 2 of the journal are lost",
+        ts_from=event(2).ts_recv,
+        ts_to=event(5).ts_recv,
+    )
+    assert found[-1].holes == [hole]
+    assert sum(manifest.events for manifest in found) == 2 + 1 + 3
+    places = [entry.path for entry in found[-1].files if entry.path.startswith("venue=recorder")]
+    assert hole in [e for path in places for e in in_file("life", folder.disk.read(f"{ROOT}/{path}"))]
+
+
+def test_an_event_that_is_none_costs_no_other() -> None:
+    """A decoder of a user's own may put anything into one, and only a reader looks."""
+    folder = Folder()
+    good = event(1)
+    nothing: Any = "BUY"
+    bad = ev.Trade(venue="mine", symbol="A-B", ts_recv=MIDNIGHT, price=1.0, size=1.0, side=nothing, id="7")
+    late: Any = structs.replace(event(2), ts_event=1.5)
+    head: Any = {"venue": "node", "symbol": "ETC", "ts_recv": MIDNIGHT, "seq_local": 3}
+    block = ev.Block(**head, height=1, hash="a", difficulty=1.0, subsidy=10**25)  # which makes the frame JSON
+    folder.journal.add(pack([good, bad], exact=False, simulated=False))
+    folder.journal.add(pack([late, block], exact=False, simulated=False))
+    folder.journal.add(pack([bad], exact=False, simulated=False))
+    folder.journal.close()
+    folder.sealer.seal()
+    (made,) = manifests(folder.disk, ROOT)
+    assert made.events == 2
+    assert [cut.partition(": ")[2] for cut in made.cuts] == [
+        "Invalid enum value 'BUY' - at `$[0].side`",
+        "Expected `int`, got `float` - at `$[0].ts_event`",
+        "Invalid enum value 'BUY' - at `$[0].side`",
+    ]
+    lines = folder.disk.read(f"{ROOT}/{REJECTED}/{Path(made.name).stem}.jsonl").splitlines()
+    assert [msgspec.json.decode(line)["venue"] for line in lines] == ["mine", "kraken", "mine"]
+    later = Folder()
+    later.journal.add(pack([good], exact=False, simulated=False).replace(b"trade", b"later"))
+    later.journal.close()
+    with pytest.raises(RecordingError, match=r"holds no events of this version: .*'later'"):
+        later.sealer.seal()
 
 
 def test_frames_and_manifests_that_are_none_are_refused() -> None:
