@@ -1,7 +1,7 @@
 """`ChainStream`: a coin's chain as one source tells it: each block once, reorgs and holes told, network figures kept.
 
 Formulas are those of `mining`. A source proves little: what no chain can be is refused (ValueError), and what two
-sources say is compared where they are joined.
+sources say is compared where they are joined. Blocks and figures change together: the reason for its length.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from .chain_check import Steps, check_block, check_run, check_said, difficulty_of, filling
+from .chain_check import Heights, Steps, check_block, check_run, check_said, difficulty_of, filling
 from .chain_fees import Fees
 from .events import Block, NetworkStats
 from .mining.coins import Coin, coin
@@ -40,7 +40,19 @@ class Epoch(Struct, frozen=True):
 class ChainStream(Stream):
     """See the module's docstring, and `ChainSink` for what a decoder calls."""
 
-    __slots__ = ("_coin", "_epoch", "_fees", "_heard", "_said", "_stats", "_steps", "_told", "duplicates", "tip")
+    __slots__ = (
+        "_coin",
+        "_epoch",
+        "_fees",
+        "_heard",
+        "_heights",
+        "_said",
+        "_stats",
+        "_steps",
+        "_told",
+        "duplicates",
+        "tip",
+    )
 
     def __init__(self, subscription: Subscription, outlet: Outlet) -> None:
         super().__init__(subscription, outlet)
@@ -51,7 +63,8 @@ class ChainStream(Stream):
         self._said: dict[str, Any] = {}
         """What the source says of the next block, as in `network`."""
         self._fees = Fees()
-        self._steps = Steps()
+        self._steps = Steps(epochs=bool(self._coin.retarget))
+        self._heights = Heights(self._coin.block_time_s, KEPT)
         self._epoch = Epoch()
         self._stats: NetworkStats | None = None
         self._heard = 0
@@ -80,11 +93,18 @@ class ChainStream(Stream):
     def rest(self) -> None:
         """See `Stream.rest`."""
         super().rest()
+        self._forget()
+
+    def behind(self, height: int) -> bool:
+        """See `ChainSink`."""
+        return self._heights.behind(height, self.tip)
+
+    def _forget(self) -> None:
         self.tip = 0
         self._told.clear()
         self._said.clear()
         self._fees = Fees()
-        self._steps = Steps()
+        self._steps = Steps(epochs=bool(self._coin.retarget))
         self._epoch = Epoch()
         self._stats = None
 
@@ -93,6 +113,7 @@ class ChainStream(Stream):
         for block in blocks:
             check_block(block, ts_recv)
         check_run(blocks)
+        self._check_height(blocks[-1].height, ts_recv)
         mended = self._check_step([difficulty_of(b) for b in blocks if abs(b.height - self.tip) < EPOCH])
         self._heard += 1
         if not self.tip:
@@ -130,6 +151,8 @@ class ChainStream(Stream):
         if "bits" in given:
             given["difficulty"] = difficulty_from_bits(given["bits"])
         check_said(height, given)
+        if height is not None and not self._told:
+            self._check_height(height, ts_recv)
         if "difficulty" in given:
             self._check_step([given["difficulty"]])
         self._heard += 1
@@ -137,16 +160,28 @@ class ChainStream(Stream):
             self.tip = height  # of a source that tells no blocks
         if epoch_start_s is not None and self.tip:
             first = self.tip - self.tip % EPOCH
-            self._epoch = Epoch(first, epoch_start_s, exact=True)
+            began = self._told.get(first - (self._coin.retarget == "ltc"))
+            if began is None or began.time_s == epoch_start_s:
+                self._epoch = Epoch(first, epoch_start_s, exact=True)
+            else:  # an answer that was kept for a while, and is of the epoch before
+                given.pop("retarget_change", None)
+                given.pop("retarget_ts", None)
         if "fees" in given:
             self._fees.say(given.pop("fees"), ts_recv)
         self._said.update(given)
         self._tell_stats(ts_recv)
 
+    def _check_height(self, height: int, ts_recv: int) -> None:
+        """Begin anew where this is the third that shows the tip to be wrong; see `Heights`."""
+        self._coin.miner_subsidy(height + 1)  # raises where it is not known
+        if self._heights.check(height, self.tip, ts_recv):
+            self._forget()
+            self.gap("blocks", ts_recv, detail=f"heights begin anew at {height}")
+
     def _check_step(self, difficulties: Sequence[float]) -> bool:
         """Whether what was believed is given up for these; see `Steps`."""
         known = self._stats
-        if not self._coin.retarget or known is None or not self._steps.check(difficulties, known.difficulty):
+        if known is None or not self._steps.check(difficulties, known.difficulty):
             return False
         self._stats = None
         self._forget_difficulty()

@@ -15,8 +15,12 @@ EARLIEST_S = 1_231_006_505
 """The first block of the first chain."""
 LEAST_DIFFICULTY, MOST_DIFFICULTY = 1e-3, 1e40
 """Beyond those of all chains."""
-MOST_STEP = 4.001
+MOST_STEP = 4
 """A chain with epochs never moves more than fourfold."""
+MOST_DRIFT = 10
+"""Where difficulty follows every block, more between two words of a source is beyond what hashrates do."""
+ROUNDED = 1.00025
+"""Of a step that is just the most."""
 MENDING = 3
 """Refusals in a row, agreeing with each other, that prove what was believed wrong."""
 _HASH = re.compile(r"[0-9a-f]{8,128}")
@@ -64,24 +68,60 @@ def check_said(height: int | None, said: Mapping[str, float]) -> None:
 
 
 class Steps:
-    """Judges steps of difficulty, on a chain with epochs: what was believed first may itself be wrong."""
+    """Judges steps of difficulty, `epochs` or not: what was believed first may itself be wrong."""
 
-    __slots__ = ("_refused",)
+    __slots__ = ("_most", "_refused", "_words")
 
-    def __init__(self) -> None:
+    def __init__(self, *, epochs: bool) -> None:
+        self._most = (MOST_STEP if epochs else MOST_DRIFT) * ROUNDED
+        self._words = "four" if epochs else "ten"
         self._refused: list[float] = []
 
     def check(self, difficulties: Sequence[float], known: float) -> bool:
         """Whether these show that the known one was wrong. Raises ValueError where they are too far away from it."""
-        far = next((d for d in difficulties if not 1 / MOST_STEP < d / known < MOST_STEP), None)
+        far = next((d for d in difficulties if not 1 / self._most < d / known < self._most), None)
         if far is None:
             if difficulties:
                 self._refused.clear()
             return False
         self._refused = [*self._refused, far][-MENDING:]
         if len(self._refused) < MENDING or max(self._refused) > 4 * min(self._refused):
-            raise ValueError(f"difficulty {far!r} is over four times away from {known!r}")
+            raise ValueError(f"difficulty {far!r} is over {self._words} times away from {known!r}")
         self._refused.clear()
+        return True
+
+
+class Heights:
+    """Judges how far a best height is from the tip, which may itself be wrong: all that is true would seem old then.
+
+    A chain comes no further than time allows beyond a day of blocks, or beyond as many as are remembered.
+    """
+
+    __slots__ = ("_block_s", "_far", "_moved", "_refused")
+
+    def __init__(self, block_s: float, remembered: int) -> None:
+        self._block_s = block_s
+        self._far = max(remembered, round(86_400 / block_s))
+        self._moved = 0
+        """When the tip was last another one (Unix ns)."""
+        self._refused: list[int] = []
+
+    def behind(self, height: int, tip: int) -> bool:
+        """Whether a server that is behind may say this."""
+        return tip - self._far <= height < tip
+
+    def check(self, height: int, tip: int, ts_recv: int) -> bool:
+        """Whether this shows that the tip was wrong. Raises ValueError where it is too far away from it."""
+        ahead = self._far + 4 * max(0, ts_recv - self._moved) / SECOND / self._block_s
+        if not tip or tip - self._far <= height <= tip + ahead:
+            self._refused.clear()
+            self._moved = self._moved if height == tip else ts_recv
+            return False
+        self._refused = [*self._refused, height][-MENDING:]
+        if len(self._refused) < MENDING or max(self._refused) - min(self._refused) > self._far:
+            raise ValueError(f"height {height} is far from {tip}, the best one known")
+        self._refused.clear()
+        self._moved = ts_recv
         return True
 
 

@@ -311,14 +311,74 @@ def test_P10_refusals_that_are_not_in_a_row_or_do_not_agree_mend_nothing(told: T
     assert all(e.difficulty == DIFFICULTY for e in told.take())
 
 
+@pytest.mark.parametrize("coin", ["BCH", "DOGE", "DASH", "ZEC", "RVN", "ETC", "XMR", "KAS"])
+def test_P10_where_difficulty_follows_every_block_it_moves_tenfold_at_most(coin: str) -> None:
+    told = Told(coin).network(height=9_000_000, difficulty=1e8).network(height=9_000_001, difficulty=0.9e9)
+    told.network(height=9_000_002, difficulty=1e8).take()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="ten times"):
+            told.network(height=9_000_003, difficulty=1e3)
+    assert (told.take(), told.stream.tip) == ([], 9_000_002)
+    assert told.network(height=9_000_003, difficulty=1e3).best().difficulty == 1e3
+
+
 def test_blocks_from_another_epoch_judge_no_step(told: Told) -> None:
     told.blocks(block(TIP)).take()
     for _ in range(2):
         with pytest.raises(ValueError, match="four times"):
             told.network(difficulty=DIFFICULTY * 100)
-    told.stream.blocks([block(TIP - 2 * 2016)], told.now)
+    with pytest.raises(ValueError, match="far from"):
+        told.stream.blocks([block(TIP - 2 * 2016)], told.now)
     told.network(difficulty=DIFFICULTY * 100)
     assert told.best().difficulty == DIFFICULTY * 100
+
+
+@pytest.mark.parametrize("far", [601, 10**6, -601, -TIP + 1])
+def test_P10_a_height_far_from_the_last_one_is_refused_until_the_third_that_agrees(told: Told, far: int) -> None:
+    told.blocks(block(TIP)).take()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="far from"):
+            told.stream.blocks([block(TIP + far, time_s=NOW)], told.now)
+    assert (told.take(), told.stream.tip) == ([], TIP)
+    told.stream.blocks([block(TIP + far, time_s=NOW)], told.now)
+    gap, new, stats = told.take()
+    assert (type(gap), gap.cause, gap.detail) == (Gap, "blocks", f"heights begin anew at {TIP + far}")
+    assert (new.height, new.orphans, stats.height) == (TIP + far, 0, TIP + far)
+
+
+def test_P10_a_height_said_alone_is_judged_too() -> None:
+    told = Told("BCH").network(height=TIP, difficulty=DIFFICULTY)
+    for height in (10**9, TIP, 10**9, 10**9, TIP, 10**12, 10**9, 10**6, 10**6 + 5):
+        if height == TIP:
+            told.network(height=height)
+        else:
+            with pytest.raises(ValueError, match="far from"):
+                told.network(height=height)
+    assert {e.height for e in told.take()} == {TIP}
+    told.network(height=10**6 + 6, difficulty=DIFFICULTY)
+    assert told.best().height == 10**6 + 6
+
+
+@pytest.mark.parametrize("coin", ["DOGE", "ZEC"])
+def test_P10_a_height_without_a_known_subsidy_changes_nothing(coin: str) -> None:
+    told = Told(coin)
+    with pytest.raises(ValueError, match="subsidy"):
+        told.network(height=100, difficulty=1e7)
+    with pytest.raises(ValueError, match="subsidy"):
+        told.blocks(block(100, bits=None, difficulty=1e7, time_s=NOW))
+    assert (told.take(), told.stream.tip) == ([], 0)
+
+
+def test_a_source_that_was_away_for_long_may_be_far_ahead(told: Told) -> None:
+    told.blocks(block(TIP)).take()
+    told.blocks(block(TIP + 4000))
+    assert told.best().height == TIP + 4000
+
+
+def test_a_server_is_behind_where_it_is_not_far_from_the_tip(told: Told) -> None:
+    assert not told.stream.behind(TIP)
+    told.blocks(block(TIP))
+    assert [told.stream.behind(TIP + by) for by in (1, 0, -1, -600, -601)] == [False, False, True, True, False]
 
 
 def test_figures_said_alone_are_mended_too(told: Told) -> None:
@@ -444,6 +504,18 @@ def test_the_epoch_is_counted_and_forecast(told: Told) -> None:
     told.network(retarget_change=-1.5, retarget_ts=5)
     stats = told.best()
     assert (stats.retarget_change, stats.retarget_ts) == (-1.5, 5)
+
+
+def test_a_forecast_of_the_epoch_before_is_not_one_of_this() -> None:
+    """mempool.space keeps its answers for seconds, and is asked when a block comes."""
+    told, first = Told(), 870_912
+    told.blocks(block(first - 1)).network(epoch_start_s=NOW - 999_999, retarget_change=4.0, retarget_ts=NOW * SECOND)
+    assert told.best().retarget_change == 4.0
+    told.blocks(block(first)).network(epoch_start_s=NOW - 999_999, retarget_change=5.0, retarget_ts=NOW * SECOND)
+    assert [(e.retarget_change, e.retarget_ts) for e in told.take(NetworkStats)] == [(None, None)]
+    start = NOW + (first - TIP) * 600
+    told.network(epoch_start_s=start, retarget_change=1.0, retarget_ts=(start + 14 * 86_400) * SECOND)
+    assert told.best().retarget_change == 1.0
 
 
 def test_the_next_subsidy_is_counted_down(told: Told) -> None:

@@ -111,9 +111,9 @@ class Board:
         return [self._heard(one, profit, now) for one in profit.inputs if one.kind == kind]
 
     def chain(self, profit: MiningProfit, coin: str) -> NetworkStats | None:
-        """The network figures a profit was made from: those of the first source that is fresh, or else of any."""
+        """The network figures a profit was made from: of the source used, or else of any, fresh ones first."""
         told = [
-            (one.stale, stats)
+            ((not one.used, one.stale), stats)
             for one in profit.inputs
             if one.kind == "network" and one.what == coin
             if (stats := self._chains.get((one.source.partition(":")[0], coin))) is not None

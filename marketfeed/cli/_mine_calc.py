@@ -35,7 +35,17 @@ def computed(ask: Ask, given: Mapping[str, Any]) -> list[dict[str, Any]]:
         one["assumptions"] = _assumed(ask, coins, blocks, numbers["fees"])
         if given["payback"] is not None:
             one["payback"] = _payback(one, given)
+        if not _finite(one):
+            raise ConfigError("that is more than can be computed: give numbers of this world")
     return found
+
+
+def _finite(found: Any) -> bool:
+    if isinstance(found, Mapping):
+        return all(map(_finite, found.values()))
+    if isinstance(found, list):
+        return all(map(_finite, found))
+    return not isinstance(found, float) or math.isfinite(found)
 
 
 def _assumed(

@@ -1,12 +1,13 @@
 """The price of electricity: one figure, or a table by time of day at a fixed offset from UTC."""
 
 import re
-from math import isfinite
 
 import msgspec
 
 from ..errors import ConfigError
 
+MOST = 1e9
+"""A price per kWh beyond those of all currencies, either way."""
 _DAY_MIN = 1440
 _MINUTE_NS = 60 * 10**9
 _RANGE = re.compile(r"(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})=(.+)", re.ASCII)
@@ -99,7 +100,7 @@ def _price(number: str, text: str) -> float:
         price = float(number)
     except ValueError:
         raise ConfigError(f"electricity price {text[:60]!r} cannot be read; {_EXAMPLE}") from None
-    if not isfinite(price):
+    if not abs(price) < MOST:
         raise ConfigError(f"electricity price {text[:60]!r} is not a number of a currency per kWh")
     return price
 

@@ -6,7 +6,6 @@ same profits, so that a recording of inputs is a recording of profits.
 """
 
 from collections.abc import Iterable, Sequence
-from math import isfinite
 from typing import Any
 
 from ..errors import ConfigError
@@ -14,6 +13,7 @@ from ..events import Block, Head, Input, Ticker, Trade, Trigger
 from ..outlet import Outlet
 from ..pace import SECOND
 from .coins import Coin
+from .electricity import MOST
 from .networks import Networks
 from .plan import Plan
 from .prices import Leg, Prices
@@ -25,9 +25,13 @@ SET_BACK_NS = 5 * SECOND
 
 
 def check_rigs(coins: Sequence[Coin], rigs: Iterable[Rig]) -> None:
-    """Raise ConfigError where a rig does not hash what the coins need."""
+    """Raise ConfigError where a rig does not hash what the coins need, or has another one's id."""
     needed = coins[0].algorithm
+    known: dict[str, str] = {}
     for rig in rigs:
+        if rig.id in known:
+            raise ConfigError(f"two rigs have the id {rig.id}: {known[rig.id]} and {rig.name}; give each its own")
+        known[rig.id] = rig.name
         if rig.algorithm != needed:
             label = "+".join(coin.code for coin in coins)
             raise ConfigError(f"{rig.name} hashes {rig.algorithm}, and {label} needs {needed}")
@@ -36,7 +40,7 @@ def check_rigs(coins: Sequence[Coin], rigs: Iterable[Rig]) -> None:
 class Join:
     """See the module's docstring. `deadline` is the Unix time (ns) at which `on_time` wants to be called.
 
-    Raises ConfigError where a rig does not hash what the coins need.
+    Raises ConfigError as `check_rigs` does.
     """
 
     def __init__(self, plan: Plan, outlet: Outlet) -> None:
@@ -64,9 +68,9 @@ class Join:
         return self._prices.legs()
 
     def set_electricity(self, price: float, now: int) -> None:
-        """A new price a kWh, where it comes from outside. Raises ValueError for what is no number."""
-        if not isfinite(price):
-            raise ValueError(f"a price of electricity of {price} is no number")
+        """A new price a kWh, where it comes from outside. Raises ValueError for what is none."""
+        if not abs(price) < MOST:
+            raise ValueError(f"a price of electricity of {price} is none")
         self.on_time(now)
         changed, self._electricity, self._since = price != self._electricity, price, now
         self._began = self._began or now
@@ -98,7 +102,7 @@ class Join:
         if isinstance(event, Trade | Ticker):
             if not self._prices.on_event(event):
                 return
-            if self._told and not self._stale:  # all that a price can change now is itself
+            if self._told and not self._stale and not self._prices.apart(now):  # all that it can change now is itself
                 self._on_price(now)
                 return
         else:
@@ -166,7 +170,8 @@ class Join:
             self._tell("start" if self._complete(at) else "stale", at)
             return
         tariff = self.plan.electricity
-        if tariff is not None and tariff.next_change(self._told) == at:
+        change = None if tariff is None else tariff.next_change(self._told)
+        if change is not None and change <= at:
             self._tell("electricity", at)
             return
         stale = self._stale_now(at)
@@ -212,7 +217,7 @@ class Join:
         for coin in self.plan.coins:
             price, network = self._prices.price(coin.code, now), self._networks.network(coin.code, now)
             named += [one.source for one in (*price.inputs, *network.inputs) if one.stale]
-            named += network.disagree
+            named += (*price.disagree, *network.disagree)
         if self._electricity_input(now).stale:
             named.append("electricity")
         return tuple(named)

@@ -19,21 +19,30 @@ LAG_BLOCKS, LAG_S = 2, 300.0
 """Heights that a source may be behind another; on fast chains as many as come in that time, for some are polled."""
 LEAPS = 20
 """Blocks that a chain may be ahead of what a source said, beyond four times what the time allows: more is a lie."""
+FAR = 10
+"""Times that difficulties of sources differ, whatever their heights, where one of them is of another chain or unit."""
 AGREE = 1e-9
 """Relative difference of difficulty at the same height that is none."""
 
 
 class _Source:
-    """What one source said of one coin. `down` is since when its connection is lost (ns), `behind` since when it lags;
-    0 where neither is so."""
+    """What one source said of one coin. `block` is when it told another best block than before (ns), `down` since when
+    its connection is lost, `behind` since when it lags; 0 where neither is so."""
 
-    __slots__ = ("behind", "down", "stats", "ts")
+    __slots__ = ("behind", "block", "down", "stats", "ts")
 
     def __init__(self) -> None:
         self.stats: NetworkStats | None = None
         self.ts = 0
+        self.block = 0
         self.down = 0
         self.behind = 0
+
+    def moves(self, event: NetworkStats | Block) -> bool:
+        """Whether it tells another best block than before, or any after more silence than a quiet chain."""
+        if isinstance(event, Block) or self.stats is None or self.stats.height != event.height:
+            return True
+        return event.ts_recv - self.ts >= _silence_ns(event.symbol)
 
 
 class Network(Struct, frozen=True):
@@ -60,6 +69,8 @@ class Networks:
             source = self._sources.get(event.symbol, {}).get(event.venue)
             if source is None:
                 return False
+            if source.moves(event):
+                source.block = max(source.block, event.ts_recv)
             source.ts = max(source.ts, event.ts_recv)
             source.down = 0
             if isinstance(event, NetworkStats):
@@ -67,9 +78,9 @@ class Networks:
                 self._compare(event.symbol, event.ts_recv)
             return True
         if isinstance(event, Disconnected | Stale):  # what is up again is known by what it tells, and not before
-            for of in self._sources.values():
+            for coin, of in self._sources.items():
                 source = of.get(event.venue)
-                if source is not None:
+                if source is not None and event.symbol in ("", coin):  # a link carries them all, a stream is of one
                     source.down = source.down or event.ts_recv
         return False
 
@@ -78,7 +89,7 @@ class Networks:
         of = [(source, source.stats) for source in self._sources[coin].values() if source.stats is not None]
         block_s = COINS[coin].block_time_s
         for source, stats in of:
-            most = stats.height + LEAPS + 4 * (now - source.ts) / 1e9 / block_s
+            most = stats.height + LEAPS + 4 * (now - source.block) / 1e9 / block_s
             heights = [other.height for one, other in of if not one.down and other.height <= most]
             lags = max(heights, default=0) - stats.height > max(LAG_BLOCKS, LAG_S / block_s)
             source.behind = (source.behind or now) if lags else 0
@@ -88,7 +99,7 @@ class Networks:
         for of in self._sources.values():
             for source in of.values():
                 source.ts, source.down = min(source.ts, now), min(source.down, now)
-                source.behind = min(source.behind, now)
+                source.block, source.behind = min(source.block, now), min(source.behind, now)
 
     def edges(self, now: int) -> Iterable[int]:
         """Times after `now` at which a source becomes stale or its figures die, if nothing comes."""
@@ -96,7 +107,7 @@ class Networks:
             for source in of.values():
                 if source.stats is None:
                     continue
-                ends = [source.ts + _silence_ns(coin)]
+                ends = [source.block + _silence_ns(coin)]
                 if source.behind:
                     ends.append(source.behind + self._down_ns)
                 if source.down:
@@ -135,11 +146,11 @@ class Networks:
     def _old(self, coin: str, source: _Source, now: int) -> bool:
         if any(since and now - since >= self._down_ns for since in (source.down, source.behind)):
             return True
-        return now - source.ts >= _silence_ns(coin)
+        return now - source.block >= _silence_ns(coin)
 
     def _death(self, coin: str, source: _Source) -> int:
         """When the figures of a source that went stale count no more: at the next retarget, if that comes before."""
-        stale = min(at for at in (source.down, source.behind, source.ts + _silence_ns(coin) - self._down_ns) if at)
+        stale = min(at for at in (source.down, source.behind, source.block + _silence_ns(coin) - self._down_ns) if at)
         limit = stale + self._dead_ns
         due = source.stats.retarget_ts if source.stats else None
         return min(limit, max(due, stale + self._down_ns)) if due else limit
@@ -150,14 +161,20 @@ def _silence_ns(coin: str) -> int:
 
 
 def _disagreeing(chosen: NetworkStats | None, fresh: Sequence[NetworkStats]) -> tuple[str, ...]:
-    """Fresh sources at the same height whose difficulty is another."""
+    """Fresh sources with another difficulty at the same height, or figures further apart than heights can explain."""
     if chosen is None:
         return ()
     return tuple(
         f"{stats.venue}:{stats.symbol}:chain disagrees"
         for stats in fresh
-        if stats.height == chosen.height and _differ(stats, chosen)
+        if _far(stats, chosen) or (stats.height == chosen.height and _differ(stats, chosen))
     )
+
+
+def _far(one: NetworkStats, other: NetworkStats) -> bool:
+    if one.reward != other.reward and abs(one.height - other.height) > LEAPS:
+        return True
+    return not 1 / FAR < one.difficulty / other.difficulty < FAR
 
 
 def _differ(one: NetworkStats, other: NetworkStats) -> bool:

@@ -15,6 +15,10 @@ from ..events import Input, Ticker, Trade
 
 PriceKind = Literal["ticker", "trades"]
 """The middle of best bid and ask (the last price where one is missing), or the last trade."""
+APART = 0.05
+"""Part of the median that a route may be away from it: more is another coin, or a market left by the others."""
+WIDEST = 2
+"""Times the bid that an ask may be: the middle of a market all but empty says nothing."""
 
 
 class Leg(Struct, frozen=True):
@@ -45,12 +49,13 @@ class _Quote:
 
 
 class Price(Struct, frozen=True):
-    """A coin's price now: None where no route has one young enough. `since` is when its newest part came (ns)."""
+    """A coin's price now: None where no route has one young enough. `disagree` names routes far from the median."""
 
     value: float | None
     inputs: tuple[Input, ...]
     complete: bool
     """Whether every route has had a price at some time."""
+    disagree: tuple[str, ...]
 
 
 class Prices:
@@ -75,9 +80,14 @@ class Prices:
             return False
         price = _price_of(event)
         if price is None:
-            return False  # an empty book: the price before it grows old
+            return False  # an empty book, or a crossed one: the price before it grows old
         quote = self._quotes[leg]
-        quote.ts = max(quote.ts, event.ts_recv)
+        at = event.ts_recv
+        if isinstance(event, Trade) and event.backfill:
+            at = min(at, event.ts_event)  # it was missed, and is as old as it is
+            if at <= quote.ts:
+                return False
+        quote.ts = max(quote.ts, at)
         quote.price = 1 / price if leg.inverse else price
         return True
 
@@ -104,24 +114,41 @@ class Prices:
             age = (now - ts) // 1_000_000 if ts else 0
             inputs.append(Input(kind="price", what=coin, source=source, value=value, ts=ts, age_ms=age, stale=stale))
         fresh = any(not one.stale for one in inputs)
-        marked = (
+        marked = tuple(
             structs.replace(
                 one, used=not one.stale if fresh else one.value is not None and now - one.ts < self._dead_ns
             )
             for one in inputs
         )
-        return Price(self.value(coin, now), tuple(marked), complete)
+        price = self.value(coin, now)
+        used = [one for one in marked if one.used]
+        return Price(
+            price, marked, complete, tuple(f"{one.source} disagrees" for one in used if _apart(one.value, price))
+        )
+
+    def apart(self, now: int) -> bool:
+        """Whether routes of a coin disagree."""
+        for coin, of in self._routes.items():
+            if len(of) > 1 and (values := self._counting(coin, now)):
+                price = median(values)
+                if any(_apart(value, price) for value in values):
+                    return True
+        return False
 
     def value(self, coin: str, now: int) -> float | None:
         """The median of a coin's fresh routes, of the stale ones where none is fresh; None where all are dead."""
+        values = self._counting(coin, now)
+        return median(values) if values else None
+
+    def _counting(self, coin: str, now: int) -> list[float]:
+        """The prices of the routes that count now."""
         fresh: list[float] = []
         old: list[float] = []
         for route in self._routes[coin]:
             value, ts, stale = self._walk(route, now)
             if value is not None and now - ts < self._dead_ns:
                 (old if stale else fresh).append(value)
-        chosen = fresh or old
-        return median(chosen) if chosen else None
+        return fresh or old
 
     def _walk(self, route: Route, now: int) -> tuple[float | None, int, bool]:
         """(price, time of the oldest part, whether stale) over all legs."""
@@ -135,11 +162,16 @@ class Prices:
         return value, oldest, now - oldest >= self._stale_ns
 
 
+def _apart(value: float | None, price: float | None) -> bool:
+    return value is not None and price is not None and abs(value - price) > APART * price
+
+
 def _price_of(event: Trade[Any] | Ticker[Any]) -> float | None:
     if isinstance(event, Trade):
         price = float(event.price)
     elif event.bid and event.ask:
-        price = (float(event.bid) + float(event.ask)) / 2
+        bid, ask = float(event.bid), float(event.ask)
+        price = (bid + ask) / 2 if bid <= ask <= WIDEST * bid else 0.0
     else:
         price = float(event.last or 0)
     return price if isfinite(price) and price > 0 else None

@@ -11,6 +11,7 @@ from ..events import Term as TermOf
 from .coins import Coin
 from .economics import Result, Term, calculate
 from .economics import hashprice as hashprice_of
+from .electricity import MOST
 from .networks import Network
 from .plan import Plan
 from .prices import Price
@@ -97,7 +98,12 @@ def _result(plan: Plan, rig: Rig, terms: Sequence[Term], electricity: float | No
 def check(plan: Plan) -> None:
     """Raise ConfigError for terms, rigs and limits that nothing can be computed with."""
     for rig in plan.rigs:
-        _result(plan, rig, [], 0.0)
+        try:
+            _result(plan, rig, [], MOST)
+        except ConfigError:
+            raise
+        except ValueError as exc:
+            raise ConfigError(f"{rig.name}: {exc}") from exc
     for name in plan.limits.__struct_fields__:
         value = getattr(plan.limits, name)
         if not 0 <= value < 1e9 or (value == 0 and name not in {"dead_band", "min_interval_s"}):

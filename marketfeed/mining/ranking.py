@@ -16,32 +16,29 @@ class Ranking:
         self._hold_ns = int(hold_s * 1e9)
         self._newest: dict[str, dict[str, MiningProfit]] = {}
         self._best: dict[str, str] = {}
-        self._ahead: dict[str, tuple[str, int]] = {}
+        self._ahead: dict[str, dict[str, int]] = {}
         """By rig: who is ahead of the one in place, and since when."""
 
     def offer(self, profit: MiningProfit) -> str | None:
         """Take in a profit; returns the label of the coin to mine with its rig now, None while none is known."""
         rig, now = profit.rig, profit.ts_recv
-        of = self._newest.setdefault(rig, {})
-        of[profit.symbol] = profit
-        known = [one for one in of.values() if _counts(one)]
+        self._newest.setdefault(rig, {})[profit.symbol] = profit
+        known = self.ranked(rig)
+        before = self._ahead.pop(rig, {})
         if not known:
             self._best.pop(rig, None)
             return None
-        top = max(known, key=_profit)
-        held = of.get(self._best.get(rig, ""))
-        if held is None or not _counts(held):
-            self._best[rig] = top.symbol
-            self._ahead.pop(rig, None)
-        elif _profit(top) - _profit(held) <= self._lead * abs(held.revenue_day or 0.0):
-            self._ahead.pop(rig, None)
+        top = known[0].symbol
+        held = next((one for one in known if one.symbol == self._best.get(rig)), None)
+        if held is None:
+            self._best[rig] = top
+            return top
+        enough = _profit(held) + self._lead * abs(held.revenue_day or 0.0)
+        ahead = {one.symbol: before.get(one.symbol, now) for one in known if _profit(one) > enough}
+        if top in before and top in ahead and now - ahead[top] >= self._hold_ns:
+            self._best[rig] = top
         else:
-            who, since = self._ahead.get(rig, ("", now))
-            if who != top.symbol:
-                self._ahead[rig] = (top.symbol, now)
-            elif now - since >= self._hold_ns:
-                self._best[rig] = top.symbol
-                del self._ahead[rig]
+            self._ahead[rig] = ahead
         return self._best[rig]
 
     def ranked(self, rig: str) -> list[MiningProfit]:

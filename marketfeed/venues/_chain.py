@@ -183,15 +183,15 @@ class Trail:
 
     def hand(self, blocks: Sequence[ChainBlock], answer: Answer) -> None:
         """Hand over the end of the chain of this one node, best last."""
-        fresh = from_tip(blocks, answer.sink.tip)
+        fresh = from_tip(blocks, answer.sink)
         if fresh:
             answer.sink.blocks(fresh, answer.recv_ns, whole=True)
         self._hashes.extend(block.hash for block in blocks)
 
 
-def from_tip(blocks: Sequence[ChainBlock], tip: int) -> list[ChainBlock]:
+def from_tip(blocks: Sequence[ChainBlock], sink: ChainSink) -> list[ChainBlock]:
     """Those that are news or `REORG` below; none where the source is further behind than a reorganisation goes."""
-    return [block for block in blocks if not tip or block.height >= tip - REORG]
+    return [block for block in blocks if block.height >= sink.tip - REORG or not sink.behind(block.height)]
 
 
 class WError(Struct):

@@ -206,6 +206,10 @@ class ChainSink(Protocol):
     def tip(self) -> int:
         """Height of the best block told, 0 before the first."""
 
+    def behind(self, height: int) -> bool:
+        """Whether a server that is behind the last one may say this best height: below the tip, but not so far below
+        that the tip must be wrong."""
+
     def blocks(self, blocks: Sequence[ChainBlock], ts_recv: int, *, whole: bool = False) -> None:
         """The end of the best chain as the source knows it: one block or several that follow each other, best last.
 

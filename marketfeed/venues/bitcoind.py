@@ -45,6 +45,17 @@ EPOCH = 2016
 DAY, PART, TRIES = 144, 24, 8
 """Blocks whose fees make a mean, how many are asked for in a poll, and how many polls in a row may fail at that."""
 _NO_METHOD = -32601
+MARKS = {
+    "BTC": (478_559, "00000000000000000019f112ec0a9982926f1258cdcc558dd7c3b7e5dc7fa148"),
+    "BCH": (661_648, "0000000000000000029e471c41818d24b8b74c911071c4ef0b4a0509f9b5a8ce"),
+    "LTC": (0, "12a765e31ffd4059bada1e25190f6e98c99d9714d334efa41a195a7e7e04bfe2"),
+    "DOGE": (0, "1a91e3dace36e2be3bf030a65679fe821aa1d6ef92e7c9902eb318182c355691"),
+    "DASH": (0, "00000ffd590b1485b3caadc19b22e6379c733355108f107a430458cdf3407ab6"),
+    "ZEC": (0, "00040fe8ec8471911baa1db1266ea15dd06b4a8a5c453883c000b031973dce08"),
+    "RVN": (0, "0000006b444bc2f2ffe627be9d9e7e7a0730000870ef6eb6da46c8eae389df90"),
+}
+"""A height, and the hash there that no other chain has. Nodes of all coins call theirs `main`; BTC and BCH share their
+blocks up to 478,558, and BCH those up to 661,647 with others that left it."""
 
 Bits = Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}\Z")]
 
@@ -111,6 +122,9 @@ class Decoder(Polled):
 
     def __init__(self, context: Context[Any], coin: str) -> None:
         super().__init__(context)
+        self._coin = coin
+        self._known = False
+        """Whether the node has shown that it is on this coin's chain."""
         self._bits = coin != "ZEC"  # its difficulty 1 is another target, so that its bits do not say it
         self._epochs = coin in ("BTC", "LTC")
         self._epoch = -1
@@ -122,8 +136,11 @@ class Decoder(Polled):
 
     def conversation(self, native: str) -> Conversation[None]:
         """The state of the chain; where its end is new, the blocks that led there; once an epoch, when it began."""
-        answer = yield rpc("/", [("getblockchaininfo", []), ("getmininginfo", [])])
-        first, second = read_replies(answer.body, 2)
+        calls: list[Call] = [("getblockchaininfo", []), ("getmininginfo", [])]
+        if not self._known:
+            calls.append(("getblockhash", [MARKS[self._coin][0]]))
+        answer = yield rpc("/", calls)
+        first, second, *mark = read_replies(answer.body, len(calls))
         chain = take(first, _chain)
         if chain.chain != "main":
             raise self._wrong_chain(chain.chain, "main")
@@ -131,6 +148,8 @@ class Decoder(Polled):
         if chain.initialblockdownload or not chain.initial_block_download_complete:
             self._say("syncing", f"at block {chain.blocks}")
             return
+        if mark:
+            self._know(take(mark[0], _hash))
         self._well()
         if chain.bestblockhash != self._trail.last:
             run, answer = yield from self._new_blocks(chain.bestblockhash)
@@ -157,6 +176,15 @@ class Decoder(Polled):
             epoch_start_s=start,
         )
         yield from self._look_back(chain.blocks)
+
+    def _know(self, found: str) -> None:
+        """Raise ValueError where the node has another block than this coin's chain."""
+        height, right = MARKS[self._coin]
+        if found != right:
+            words = f"the node's block {height} is {found}, and not {self._coin}'s"
+            self._say("error", words)
+            raise ValueError(words)
+        self._known = True
 
     def _look_back(self, tip: int) -> Conversation[None]:
         """Some blocks before those handed over, of a day of them: a part in each poll, for a node may be slow."""

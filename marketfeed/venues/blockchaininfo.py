@@ -62,7 +62,7 @@ class Decoder(Polled):
         answer = yield Request("/stats")
         stats = _stats(answer.body)
         height = stats.n_blocks_total - 1
-        if height < answer.sink.tip:
+        if answer.sink.behind(height):
             return  # another of its servers, behind the last one
         state: dict[str, Any] = {"height": height, "difficulty": stats.difficulty}
         if stats.n_blocks_mined:

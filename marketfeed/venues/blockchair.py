@@ -82,7 +82,7 @@ class Decoder(Polled):
             context = said.context or WContext()
             raise ValueError(f"no data, code {context.code}: {(context.error or '')[:200]}")
         forecast = _forecast(native, stats)
-        if stats.best_block_height < answer.sink.tip:
+        if answer.sink.behind(stats.best_block_height):
             return  # another of its servers, behind the last one
         # no blocks: polls are rarer than those of most chains, and each would tell a hole
         state: dict[str, Any] = {"height": stats.best_block_height, "difficulty": stats.difficulty}

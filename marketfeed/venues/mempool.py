@@ -149,7 +149,7 @@ class Decoder(Asking):
         if 0 < missing <= MOST and not now and recv_ns - self._held_since < PATIENCE_NS:
             return
         self._held = []
-        fresh = from_tip(held, sink.tip)
+        fresh = from_tip(held, sink)
         if fresh:  # else this server is behind another one
             sink.blocks(fresh, recv_ns)
             self._outdated = self._forecasts

@@ -79,7 +79,7 @@ class Decoder(Polled):
         self._lagging.discard(native)
         if not self._lagging:
             self._well()
-        if coin.last_block < answer.sink.tip:
+        if answer.sink.behind(coin.last_block):
             return  # another of its servers, behind the last one
         answer.sink.network(answer.recv_ns, height=coin.last_block, difficulty=coin.difficulty)
 

@@ -241,6 +241,10 @@ BASE = ["--rig", "s21xp", "-e", "0.06"]
         (["BTC", "BCH", *BASE, "--calc", "--difficulty", "1T", "--price", "1"], "--calc computes one coin"),
         (["ZEC", "--calc", "--rig", "z15", "-e", "1", "--difficulty", "1", "--price", "1", "--height", "5"], "653600"),
         (["BTC", "--income", "-"], "leave them out"),
+        (["BTC", "--rig", "s21xp", "-e", "1e300", "--sim"], "electricity price '1e300' is not a number of a currency"),
+        (["BTC", *BASE, "--calc", "--difficulty", "1T", "--price", "1", "--fees", "1e300"], "more than can be"),
+        (["BTC", *BASE, "--calc", "--difficulty", "1", "--price", "1e300", "--fees", "1e6"], "more than can be"),
+        (["BTC", *BASE, "--calc", "--difficulty", "1T", "--price", "1e6", "--payback", "1e-300"], "more than"),
     ],
 )
 def test_what_cannot_be(args, words):

@@ -194,3 +194,21 @@ def test_with_several_coins_the_best_is_named_and_does_not_flap():
         best = next(line for line in view(made, Frame(columns=80), NOW) if line.startswith("best"))
         assert best.endswith("s21xp x10: BCH" if seconds == 302 else "s21xp x10: BTC")
     assert not any(line.startswith("best") for line in view(board(profit()), Frame(columns=80), NOW))
+
+
+def test_the_chain_shown_is_the_one_a_profit_was_made_from():
+    """The first source may be so old that it counts no more, where the second is old and counts."""
+    both = tuple(
+        msgspec.structs.replace(NETWORK, source=f"{name}:BTC:chain", stale=True, used=name == "blockchair")
+        for name in ("mempool", "blockchair")
+    )
+    made = Board({"BTC": ["s21xp"]}, {})
+    for venue, height in (("mempool", 100), ("blockchair", 200)):
+        made.on_event(
+            NetworkStats(
+                venue=venue, symbol="BTC", ts_recv=NOW, height=height, difficulty=1.0, hashrate=1.0, reward=312_500_000
+            )
+        )
+    stats = made.chain(profit(inputs=(PRICE, *both)), "BTC")
+    assert stats is not None
+    assert stats.venue == "blockchair"

@@ -15,6 +15,7 @@ from marketfeed.events import (
     Head,
     MiningProfit,
     NetworkStats,
+    Stale,
     Ticker,
     Trade,
 )
@@ -24,7 +25,7 @@ from marketfeed.mining.join import Join
 from marketfeed.mining.live import profits
 from marketfeed.mining.plan import Limits, Plan
 from marketfeed.mining.prices import Leg, PriceKind, Route
-from marketfeed.mining.rigs import Rig
+from marketfeed.mining.rigs import Rig, make_rig
 from marketfeed.outlet import Outlet
 
 SECOND = 1_000_000_000
@@ -293,6 +294,26 @@ def test_the_median_of_several_venues_leaves_out_the_stale_and_names_them() -> N
     assert (profit.trigger, profit.terms[0].price) == ("recovered", 102.0)
 
 
+def test_P35_prices_that_disagree_are_named() -> None:
+    """The middle of two is no price of anybody, where one of them is of another coin."""
+    routes = {"BTC": [(Leg(v, "BTC-USD"),) for v in ("kraken", "coinbase", "binance")]}
+    world = World(routes={"BTC": routes["BTC"][:2]}).ticker(100.0).ticker(104.0, "coinbase").network()
+    assert world.one().stale == ()
+    world.after(2).ticker(200.0, "coinbase")
+    profit = world.one()
+    both = ("kraken:BTC-USD:ticker disagrees", "coinbase:BTC-USD:ticker disagrees")
+    assert (profit.trigger, profit.terms[0].price, profit.stale) == ("stale", 150.0, both)
+    world.after(0.1).ticker(101.0, "coinbase")
+    assert (world.take()[-1].trigger, world.join.deadline > world.now) == ("recovered", True)
+
+    world = World(routes=routes).ticker(100.0).ticker(101.0, "coinbase").ticker(1.0, "binance").network()
+    profit = world.one()
+    assert (profit.terms[0].price, profit.stale) == (100.0, ("binance:BTC-USD:ticker disagrees",))
+    assert world.ticker(100.0, "binance").one().trigger == "recovered"
+    profit = world.ticker(94.0, "binance").one()
+    assert (profit.trigger, profit.terms[0].price) == ("stale", 100.0), "though the median has not moved"
+
+
 def test_a_price_may_go_over_another_currency() -> None:
     routes = {"BTC": [(Leg("kraken", "BTC-USDT"), Leg("kraken", "USDT-USD"))]}
     world = World(routes=routes).ticker(100_000.0, symbol="BTC-USDT").network()
@@ -316,6 +337,9 @@ def test_a_leg_may_be_inverse() -> None:
         ("ticker", [Ticker(venue="kraken", symbol="BTC-USD", ts_recv=1, bid=99.0, ask=101.0, last=5.0)], 100.0),
         ("ticker", [Ticker(venue="kraken", symbol="BTC-USD", ts_recv=1, bid=0.0, ask=101.0, last=98.0)], 98.0),
         ("ticker", [Ticker(venue="kraken", symbol="BTC-USD", ts_recv=1, volume_24h=7.0)], None),
+        ("ticker", [Ticker(venue="kraken", symbol="BTC-USD", ts_recv=1, bid=101.0, ask=99.0, last=98.0)], None),
+        ("ticker", [Ticker(venue="kraken", symbol="BTC-USD", ts_recv=1, bid=99.0, ask=199.0, last=98.0)], None),
+        ("ticker", [Ticker(venue="kraken", symbol="BTC-USD", ts_recv=1, bid=1.0, ask=2.0, last=98.0)], 1.5),
         (
             "trades",
             [
@@ -355,6 +379,32 @@ def test_a_market_without_a_price_grows_stale(world: World) -> None:
     assert (profit.trigger, profit.ts_recv - START) == ("stale", 30 * SECOND)
 
 
+def test_P35_a_market_that_is_crossed_or_all_but_empty_grows_stale(world: World) -> None:
+    world.ready()
+    for spread in (-10.0, 500_000.0) * 2:
+        world.after(10).ticker(1_000_000.0, spread=2 * spread)
+    profit = world.one()
+    assert (profit.trigger, profit.terms[0].price, profit.stale) == ("stale", 106_935.0, ("kraken:BTC-USD:ticker",))
+
+
+def test_a_trade_that_was_missed_is_as_old_as_it_is() -> None:
+    world = World(routes={"BTC": [(Leg("kraken", "BTC-USD", "trades"),)]}, limits={"min_interval_s": 0.0})
+
+    def trade(price: float, age_s: float, *, backfill: bool) -> MiningProfit:
+        at, world.now = world.now - round(age_s * SECOND), world.now + 1
+        fields: dict[str, Any] = {"size": 1.0, "side": "buy", "id": "1", "backfill": backfill}
+        world.give(Trade(venue="kraken", symbol="BTC-USD", ts_event=at, ts_recv=world.now, price=price, **fields))
+        world.network(difficulty=D + world.now % 1000)
+        return world.take()[-1]
+
+    assert trade(100.0, 0, backfill=False).terms[0].price == 100.0
+    world.after(200)
+    profit = trade(90.0, 100, backfill=True)
+    assert (profit.terms[0].price, profit.inputs[0].age_ms, profit.inputs[0].stale) == (90.0, 100_000, True)
+    assert trade(110.0, 0, backfill=False).stale == ()
+    assert trade(50.0, 40, backfill=True).terms[0].price == 110.0, "it was before the last one"
+
+
 def test_inputs_say_whether_they_are_used() -> None:
     routes = {"BTC": [(Leg(v, "BTC-USD"),) for v in ("kraken", "coinbase")]}
     world = World(routes=routes, sources=TWO).ticker(100.0).ticker(102.0, "coinbase").network().after(20).ticker(100.0)
@@ -392,6 +442,16 @@ def test_what_was_due_in_a_long_sleep_is_told_once(world: World) -> None:
     assert [p.trigger for p in world.take()] == ["recovered"]
 
 
+def test_a_tariff_that_changed_in_a_sleep_is_told_after_it() -> None:
+    world = World(electricity="00:00-06:00=0.04,06:00-24:00=0.09", limits={"heartbeat_s": 1e6})
+    world.now += 86_400 * SECOND - START % (86_400 * SECOND) - 5 * SECOND
+    world.ready()
+    world.now += 25 * SECOND
+    world.join.skip(world.now)
+    profit = world.one()
+    assert (profit.trigger, profit.electricity, profit.ts_recv) == ("electricity", 0.04, world.now)
+
+
 # Networks
 
 
@@ -418,6 +478,16 @@ def test_another_source_takes_over_where_the_first_is_gone() -> None:
     assert world.take() == [], "a connection tells nothing of the chain"
     world.network(1001, "mempool", difficulty=D * 1.01)
     assert [(p.trigger, p.stale) for p in world.take()] == [("recovered", ())]
+
+
+def test_a_coin_that_is_not_heard_says_nothing_of_another_of_the_same_source() -> None:
+    l7 = Rig(id="l7", name="L7", algorithm="Scrypt", hashrate_hs=9.5e9, watts=3425.0)
+    sources = dict.fromkeys(("LTC", "DOGE"), ("blockchair",))
+    world = World(plan("LTC+DOGE", l7, sources=sources, limits={"price_stale_s": 1e6, "price_dead_s": 1e6}))
+    world.ticker(100.0, symbol="LTC-USD").ticker(0.25, symbol="DOGE-USD")
+    world.network(coin="LTC", venue="blockchair").network(coin="DOGE", venue="blockchair")
+    world.give(Stale(venue="blockchair", symbol="LTC", ts_recv=world.now, channel="chain", reason="not heard"))
+    assert world.after(50).take()[-1].stale == ("blockchair:LTC:chain",)
 
 
 def test_a_short_cut_of_a_source_is_no_news(world: World) -> None:
@@ -450,6 +520,11 @@ def test_P35_sources_that_disagree_are_named() -> None:
         ("BTC", 1000, {"bits": 0x1701CDFB}, {"bits": 0x1701CDFC}, True),
         ("BTC", 2015, {"bits": 0x1701CDFB}, {"difficulty": D * 2}, False),
         ("BCH", 1000, {"bits": 0x1701CDFB}, {"difficulty": D * 2}, False),
+        ("BCH", 1000, {}, {"difficulty": D * 11}, True),
+        ("BTC", 1000, {}, {"difficulty": D / 11, "height": 1002}, True),
+        ("BTC", 1000, {}, {"difficulty": D / 2, "height": 1002}, False),
+        ("BTC", 1000, {}, {"reward": 156_250_000, "height": 1001}, False),
+        ("BTC", 1000, {}, {"reward": 0, "height": 10**9}, True),
     ],
 )
 def test_what_sources_can_disagree_about(
@@ -457,7 +532,8 @@ def test_what_sources_can_disagree_about(
 ) -> None:
     sources = {coin: ("mempool", "blockchair")}
     world = World(plan(coin, sources=sources)).ticker(100.0, symbol=f"{coin}-USD")
-    world.network(height, coin=coin, **first).network(height, "blockchair", coin, **second)
+    other: dict[str, Any] = {"height": height, "venue": "blockchair", "coin": coin} | second
+    world.network(height, coin=coin, **first).network(**other)
     assert bool(world.take()[-1].stale) is disagree
 
 
@@ -470,6 +546,40 @@ def test_a_quiet_chain_is_no_fault() -> None:
     for _ in range(91):
         world.after(60).ticker(106_935.0)
     assert "mempool:BTC:chain" in world.take()[-1].stale
+
+
+def test_P35_a_source_that_repeats_one_block_for_too_long_is_stale() -> None:
+    """A node that lost its peers goes on answering."""
+    world = World(limits={"price_stale_s": 100.0}).ready()
+    for minute in range(1, 182):
+        world.after(60).ticker(106_935.0).network()
+        stale = world.take()[-1].stale
+        assert bool(stale) is (minute >= 180), minute
+    world.network(1001)
+    assert world.take()[-1].stale == ()
+
+
+def test_P35_a_source_that_stands_still_lags_however_far_the_others_are() -> None:
+    world = World(sources=TWO, limits={"price_stale_s": 100.0}).ready()
+    for minute in range(600):
+        world.after(60).ticker(106_935.0).network(1000).network(1000 + minute // 10, "blockchair")
+    profit = world.take()[-1]
+    assert profit.stale == ("mempool:BTC:chain",)
+    assert profit.terms[0].height == 1059
+
+
+def test_a_block_in_place_of_the_best_one_is_news_of_the_chain() -> None:
+    world = World(limits={"price_stale_s": 1e6, "price_dead_s": 1e6}).ready().after(9_000)
+    world.block(1000, orphans=1).network(1000).after(9_000)
+    assert {p.stale for p in world.take()} == {()}
+
+
+def test_a_clock_set_forward_makes_no_source_old() -> None:
+    world = World(limits={"price_stale_s": 1e6, "price_dead_s": 1e6}).ready()
+    world.now += 86_400 * SECOND
+    world.join.skip(world.now)
+    assert world.take()[-1].stale == ("mempool:BTC:chain",)
+    assert world.network().take()[-1].stale == ()
 
 
 def test_figures_of_a_lost_source_end_with_the_epoch() -> None:
@@ -516,7 +626,7 @@ def test_a_profit_can_be_computed_again_from_what_it_says() -> None:
 def test_a_price_of_electricity_that_is_none_is_refused_and_an_old_one_named() -> None:
     world = World(electricity=None, limits={"price_stale_s": 1e6, "price_dead_s": 1e6, "heartbeat_s": 1e6})
     world.ticker(100_000.0).network()
-    with pytest.raises(ValueError, match="no number"):
+    with pytest.raises(ValueError, match="is none"):
         world.join.set_electricity(float("nan"), world.now)
     world.join.set_electricity(0.05, world.now)
     assert world.one().trigger == "start", "it was the last to come"
@@ -525,6 +635,23 @@ def test_a_price_of_electricity_that_is_none_is_refused_and_an_old_one_named() -
     assert (profit.trigger, profit.stale, profit.electricity) == ("stale", ("electricity",), 0.05)
     world.join.set_electricity(0.05, world.now)
     assert world.one().trigger == "recovered"
+
+
+def test_a_price_of_electricity_that_is_absurd_costs_no_profits() -> None:
+    """Beyond what can be computed it would: each event would raise from then on."""
+    world = World(electricity=None).ticker(100_000.0).network()
+    world.join.set_electricity(0.05, world.now)
+    for absurd in (1e307, -1e10, float("inf")):
+        with pytest.raises(ValueError, match="is none"):
+            world.join.set_electricity(absurd, world.now)
+    assert world.block(1001).network(1001).take()[-1].electricity == 0.05
+    with pytest.raises(ConfigError, match="per kWh"):
+        plan(electricity="1e307")
+
+
+def test_a_rig_beyond_computing_is_refused_at_once() -> None:
+    with pytest.raises(ConfigError, match="XP"):
+        World(plan("BTC", Rig(id="xp", name="XP", algorithm="SHA-256d", hashrate_hs=1e12, watts=1e305)))
 
 
 def test_schemes_change_what_a_block_pays() -> None:
@@ -550,6 +677,13 @@ def test_merged_coins_add() -> None:
 def test_a_rig_of_another_algorithm_is_refused() -> None:
     with pytest.raises(ConfigError, match="XP hashes SHA-256d, and LTC needs Scrypt"):
         World(plan("LTC", RIG))
+
+
+def test_two_rigs_of_one_id_are_refused() -> None:
+    """Their profits could not be told apart: not in a ranking, and not in the day's income."""
+    other = make_rig("100TH/s", "3kW", "sha256")
+    with pytest.raises(ConfigError, match="two rigs have the id own: Small and own rig"):
+        World(plan("BTC", make_rig("90TH/s", "3kW", "sha256", name="Small"), other))
 
 
 def test_events_of_others_are_passed_over(world: World) -> None:

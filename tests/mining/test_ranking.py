@@ -86,6 +86,15 @@ def test_a_third_that_overtakes_begins_its_own_wait() -> None:
     assert ranking.offer(profit("XEC", 30.0, 600)) == "XEC"
 
 
+def test_two_that_take_turns_at_the_top_keep_nobody_in_place() -> None:
+    ranking = Ranking(hold_s=300)
+    ranking.offer(profit("BTC", 10.0))
+    for at in range(0, 300, 10):
+        assert ranking.offer(profit("BCH", 20.0 + at % 20, at)) == "BTC"
+        assert ranking.offer(profit("XEC", 25.0, at)) == "BTC"
+    assert ranking.offer(profit("BCH", 30.0, 300)) == "BCH"
+
+
 def test_rigs_are_apart_and_ranked() -> None:
     ranking = Ranking()
     ranking.offer(profit("BTC", 10.0, rig="a"))

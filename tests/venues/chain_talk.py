@@ -10,6 +10,8 @@ from marketfeed.venues._spec import ChainBlock, Context, Request, Venue
 
 SECOND = 1_000_000_000
 NOW = 1_795_000_000 * SECOND
+FAR = 600
+"""Heights below the tip that a server of several may be behind."""
 
 BAD_BODIES = [
     b"",
@@ -36,6 +38,9 @@ class Sink:
         self.runs: list[list[ChainBlock]] = []
         self.said: list[dict[str, Any]] = []
         self.refuse: ValueError | None = None
+
+    def behind(self, height: int) -> bool:
+        return self.tip - FAR <= height < self.tip
 
     def blocks(self, blocks: Sequence[ChainBlock], ts_recv: int, *, whole: bool = False) -> None:
         if self.refuse:

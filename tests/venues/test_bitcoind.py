@@ -1,7 +1,7 @@
 """Nodes of bitcoind's family as their protocol sheet has them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -22,6 +22,16 @@ MINING = {
     "chain": "main",
     "next": {"height": TIP + 1, "bits": "1701fca1", "difficulty": 141668107417558.2},
 }
+MARKS = {
+    "BTC": (478559, "00000000000000000019f112ec0a9982926f1258cdcc558dd7c3b7e5dc7fa148"),
+    "BCH": (661648, "0000000000000000029e471c41818d24b8b74c911071c4ef0b4a0509f9b5a8ce"),
+    "LTC": (0, "12a765e31ffd4059bada1e25190f6e98c99d9714d334efa41a195a7e7e04bfe2"),
+    "DOGE": (0, "1a91e3dace36e2be3bf030a65679fe821aa1d6ef92e7c9902eb318182c355691"),
+    "DASH": (0, "00000ffd590b1485b3caadc19b22e6379c733355108f107a430458cdf3407ab6"),
+    "ZEC": (0, "00040fe8ec8471911baa1db1266ea15dd06b4a8a5c453883c000b031973dce08"),
+    "RVN": (0, "0000006b444bc2f2ffe627be9d9e7e7a0730000870ef6eb6da46c8eae389df90"),
+}
+"""What each coin is known by."""
 ORDINARY = ["getblockchaininfo+getmininginfo", "getblockheader+getblockstats"]
 HISTORY = ["getblockhash", "getblockheader+getblockstats"]
 
@@ -51,6 +61,11 @@ class NodeTalk(ChainTalk):
         self.sink = NodeSink(tip)
         self.port.chains[self.coin] = self.sink
 
+    def serve(self, node: Callable[[Request], Any], most: int = 20) -> list[Request]:
+        if isinstance(node, Node):
+            node.marks |= [MARKS[self.coin]]
+        return super().serve(node, most)
+
     def settle(self, node: Any) -> "NodeTalk":
         """Polls until nothing is asked for but the state of the chain."""
         for _ in range(10):
@@ -65,6 +80,7 @@ class Node:
     def __init__(self, tip: int = TIP, **methods: Any) -> None:
         self.hashes = {h: block_hash(h) for h in range(tip - 200, tip + 1)}
         self.gone: dict[str, int] = {}
+        self.marks = dict([MARKS["BTC"], MARKS["BCH"]])
         self.chain: dict[str, Any] = {"chain": "main", "initialblockdownload": False}
         self.mining: Any = MINING
         self.methods: Mapping[str, Any] = methods
@@ -80,6 +96,9 @@ class Node:
     def cut(self, blocks: int) -> None:
         for height in range(self.tip, self.tip - blocks, -1):
             self.gone[self.hashes.pop(height)] = height
+
+    def hash(self, height: int) -> Any:
+        return self.marks.get(height) or self.hashes.get(height, block_hash(height))
 
     def header(self, text: str, verbose: bool) -> Any:
         assert verbose is True
@@ -105,7 +124,7 @@ class Node:
         known = {
             "getblockchaininfo": self.chain | {"blocks": self.tip, "bestblockhash": self.hashes[self.tip]},
             "getmininginfo": self.mining,
-            "getblockhash": lambda height: self.hashes.get(height, block_hash(height)),
+            "getblockhash": self.hash,
             "getblockheader": self.header,
             "getblockstats": self.stats,
         }
@@ -126,7 +145,8 @@ class OldNode(Node):
 def test_at_first_the_best_block_is_told_with_some_history() -> None:
     talk = NodeTalk(BITCOIND)
     asked = talk.serve(OldNode())
-    assert methods(asked) == [*ORDINARY, *HISTORY, "getblockhash", "getblockheader", *HISTORY]
+    first = f"{ORDINARY[0]}+getblockhash"
+    assert methods(asked) == [first, ORDINARY[1], *HISTORY, "getblockhash", "getblockheader", *HISTORY]
     assert talk.sink.heights == [[*range(TIP - 6, TIP + 1)]]
     best = talk.sink.runs[0][-1]
     assert (best.height, best.hash, best.prev_hash) == (TIP, block_hash(TIP), block_hash(TIP - 1))
@@ -398,6 +418,28 @@ def test_P05_a_node_on_another_chain_is_refused_by_name(chain: str) -> None:
     assert talk.sink.runs == []
 
 
+@pytest.mark.parametrize("venue", FAMILY, ids=lambda v: v.name)
+def test_P05_a_node_of_another_coin_is_refused_by_a_block_that_is_not_its(venue: Venue) -> None:
+    """All of the family call their chain main; those of BTC and BCH have the same port, too."""
+    talk = NodeTalk(venue)
+    for coin in MARKS.keys() - set(venue.coins):
+        hashes = dict([MARKS[coin]])
+        node = Node(getblockhash=lambda height, known=hashes: known.get(height, block_hash(height)))
+        with pytest.raises(ValueError, match=rf"not {talk.coin}'s"):
+            talk.serve(node)
+    assert {status for status, _ in talk.port.statuses} == {"error"}
+    assert (talk.sink.runs, talk.sink.said) == ([], [])
+    talk.settle(Node())
+    assert talk.port.statuses[-1] == ("online", "")
+
+
+def test_P05_a_node_that_syncs_need_not_have_the_block_it_is_known_by() -> None:
+    node, talk = Node(getblockhash=RpcRefusal(-8, "Block height out of range")), NodeTalk(BITCOIND)
+    node.chain["initialblockdownload"] = True
+    talk.serve(node)
+    assert talk.port.statuses == [("syncing", f"at block {TIP}")]
+
+
 @pytest.mark.parametrize("method", ["getblockchaininfo", "getblockheader", "getblockhash"])
 def test_an_error_of_the_node_is_told_in_its_words(method: str) -> None:
     node, talk = Node(**{method: RpcRefusal(-5, "Block not found")}), NodeTalk(BITCOIND)
@@ -515,6 +557,7 @@ def test_the_calls_are_json_rpc_in_one_batch() -> None:
     assert json.loads(request.body) == [
         {"jsonrpc": "2.0", "id": 0, "method": "getblockchaininfo", "params": []},
         {"jsonrpc": "2.0", "id": 1, "method": "getmininginfo", "params": []},
+        {"jsonrpc": "2.0", "id": 2, "method": "getblockhash", "params": [478_559]},
     ]
 
 

@@ -88,6 +88,10 @@ def test_P06_numbers_may_be_text_or_floats() -> None:
     assert hear(difficulty="6702169884349", total_fees_btc=1.164843753e10).sink.said == [BARE | HASHES | FEES]
 
 
+def test_a_tip_far_above_what_is_said_is_doubted() -> None:
+    assert len(hear(tip=2**40).sink.said) == 1
+
+
 def test_a_server_behind_the_last_one_tells_nothing() -> None:
     talk = hear(tip=575644)
     assert (talk.sink.runs, talk.sink.said) == ([], [])

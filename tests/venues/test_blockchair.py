@@ -66,6 +66,10 @@ def test_P06_numbers_may_be_text() -> None:
     assert talk.sink.said[0]["difficulty"] == 104649090.3851
 
 
+def test_a_tip_far_above_what_is_said_is_doubted() -> None:
+    assert len(hear(tip=2**40).sink.said) == 1
+
+
 def test_a_server_behind_the_last_one_tells_nothing() -> None:
     talk = hear(tip=2428756)
     assert (talk.sink.runs, talk.sink.said) == ([], [])

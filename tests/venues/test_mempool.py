@@ -431,6 +431,10 @@ def test_a_server_behind_the_last_one_is_no_reorganisation() -> None:
     assert talk.frame(blocks(90, 99)).sink.heights == [[*range(94, 100)]]
 
 
+def test_a_tip_far_above_all_that_comes_is_doubted() -> None:
+    assert begin(tip=2**40).frame(blocks(90, 99)).sink.heights == [[*range(90, 100)]]
+
+
 def test_one_url() -> None:
     for venue, host in ((VENUE, "mempool.space"), (LITECOINSPACE, "litecoinspace.org")):
         (coin,) = venue.coins

@@ -59,6 +59,10 @@ def test_P06_numbers_may_be_text() -> None:
     assert hear(difficulty="132716002350731.3", last_block="969991").sink.said == [SAID]
 
 
+def test_a_tip_far_above_what_is_said_is_doubted() -> None:
+    assert len(hear(tip=2**40).sink.said) == 1
+
+
 def test_a_server_behind_the_last_one_tells_nothing() -> None:
     talk = hear(tip=969992)
     assert (talk.sink.runs, talk.sink.said) == ([], [])
