@@ -35,7 +35,7 @@ from ..number import (
 from ..subscriptions import Channel, Subscription
 from ..symbols import canonical
 from ._plan import MAX_ASKED, one_host
-from ._rules import step
+from ._rules import step, too_often
 from ._spec import BookRule, Context, Endpoints, LinkPlan, Pace, PastTrade, Picture, Request, Venue
 
 NAME = "binance"
@@ -317,7 +317,12 @@ class Decoder(Generic[N]):
         return True
 
     def _on_error(self, about_id: int | str | None, error: WError) -> None:
+        """Refuse or end what the error is about; one to what came too often settles nothing: it is asked again."""
         reason = error.msg or f"error {error.code}"
+        if too_often(reason):
+            self._asked.pop(about_id, None)
+            self._port.status("error", reason)
+            return
         if about_id is None:
             about_id = next(iter(self._asked), None)  # what has waited longest
         if about_id not in self._asked:

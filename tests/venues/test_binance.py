@@ -299,6 +299,20 @@ def test_P27_an_error_without_id_is_about_what_waited_longest(begin: Begin) -> N
     assert talk.told() == ["Subscribed BTC-USDT book", "Refused BTC-USDT ticker", "Refused BTC-USDT trades"]
 
 
+@pytest.mark.parametrize("about", [{"id": 1}, {}], ids=str)
+def test_P27_what_came_too_often_is_asked_for_again_later_and_never_refused(
+    begin: Begin, about: dict[str, int]
+) -> None:
+    talk = begin(channels=("trades",))
+    (first,) = talk.sent
+    talk.frame({"code": 2, "msg": "Too many requests", **about}).wait(2)
+    assert talk.told() == ["VenueStatus"]
+    assert talk.sent == [first], "not at once"
+    talk.wait(4)
+    assert talk.sent[-1] == first | {"id": 2}
+    assert talk.told() == []
+
+
 def test_an_error_that_is_about_nothing_asked_is_told(begin: Begin) -> None:
     talk = begin().frame(*({"result": None, "id": i} for i in (1, 2, 3)))
     talk.take()
