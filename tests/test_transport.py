@@ -981,7 +981,7 @@ async def test_silence_in_the_tls_handshake(transport: Transport, venue: Venue) 
 async def test_proxy_that_is_not_there(transport: Transport, venue: Venue) -> None:
     await venue.stop()
     error = await failure(transport, "wss://a.example/ws", proxy=f"http://127.0.0.1:{venue.port}")
-    assert str(error) == "the proxy refused the connection"
+    assert str(error) == "127.0.0.1 (the proxy) refused the connection"
 
 
 async def test_second_address_is_tried_beside_a_silent_first(venue: Venue, monkeypatch: pytest.MonkeyPatch) -> None:

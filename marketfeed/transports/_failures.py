@@ -4,6 +4,7 @@ import re
 import socket
 import ssl
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from ..clock import Clock
 from ..errors import ConfigError, TransportError
@@ -81,7 +82,7 @@ def failed(exc: BaseException, host: str, timeout_s: float) -> TransportError:
 def culprit(exc: BaseException, host: str, proxy: str | None) -> str:
     """Whom a failure is about: where a proxy is used, names and TCP connections are its own."""
     if proxy is not None and isinstance(exc, socket.gaierror | ConnectionRefusedError):
-        return "the proxy"
+        return f"{urlsplit(proxy).hostname} (the proxy)"
     return host
 
 
