@@ -79,6 +79,7 @@ class Driver:
             await edge.turn()
             try:
                 delay = await self._serve()
+                await edge.rest.renew()
             except TransportError as exc:
                 delay = self._failed(exc)
             self.due = edge.clock.mono_ns() + delay

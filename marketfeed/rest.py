@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
@@ -48,8 +49,21 @@ class Rest(Protocol):
         TransportError where no whole reply came; ConfigError where the URL or a header may not be used.
         """
 
+    async def renew(self) -> None:
+        """Make later calls over new connections: the network may have left those that are kept (T24).
+
+        Calls under way are heard to their end.
+        """
+
     async def close(self) -> None:
         """Let go of all connections. Calls still open end in TransportError."""
+
+
+class _Pool(Struct):
+    """Connections that are kept for the next call, and how many calls are under way on them."""
+
+    session: "aiohttp.ClientSession"
+    calls: int = 0
 
 
 class AiohttpRest:
@@ -71,7 +85,8 @@ class AiohttpRest:
         self._proxy = proxy
         self._max_body = max_body
         self._clock = clock or SystemClock()
-        self._session: aiohttp.ClientSession | None = None
+        self._pool: _Pool | None = None
+        self._pools: list[_Pool] = []
         self._closed = False
 
     async def fetch(self, base: str, request: Request) -> Reply:  # noqa: D102
@@ -94,14 +109,17 @@ class AiohttpRest:
         check_headers(headers)
         proxy = proxy_for(url, self._proxy)
         try:
-            async with self._open().request(
-                request.method,
-                URL(url, encoded=True),
-                headers=headers,
-                data=request.body or None,
-                proxy=proxy,
-                allow_redirects=False,
-            ) as response:
+            async with (
+                self._session() as session,
+                session.request(
+                    request.method,
+                    URL(url, encoded=True),
+                    headers=headers,
+                    data=request.body or None,
+                    proxy=proxy,
+                    allow_redirects=False,
+                ) as response,
+            ):
                 return Reply(
                     status=response.status,
                     body=await self._read(response, host),
@@ -128,25 +146,48 @@ class AiohttpRest:
                 raise TransportError("REST is closed") from exc
             raise ConfigError(f"the call to {escaped(host)} cannot be made: {escaped(type(exc).__name__)}") from exc
 
+    async def renew(self) -> None:  # noqa: D102
+        self._pool = None
+        await self._let_go()
+
     async def close(self) -> None:  # noqa: D102
         self._closed = True
-        if self._session is not None:
-            await self._session.close()
+        for pool in self._pools:
+            await pool.session.close()
 
-    def _open(self) -> "aiohttp.ClientSession":
+    @asynccontextmanager
+    async def _session(self) -> "AsyncIterator[aiohttp.ClientSession]":
+        pool = self._open()
+        pool.calls += 1
+        try:
+            yield pool.session
+        finally:
+            pool.calls -= 1
+            await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Close the connections of before a renewal that no call is under way on."""
+        for pool in [one for one in self._pools if one is not self._pool and not one.calls]:
+            self._pools.remove(pool)
+            await pool.session.close()
+
+    def _open(self) -> _Pool:
         import aiohttp  # noqa: PLC0415
 
         if self._closed:
             raise TransportError("REST is closed")
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(keepalive_timeout=IDLE_S),
-                timeout=aiohttp.ClientTimeout(total=self._timeout_s),
-                headers={"User-Agent": user_agent()},
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,  # it would also read ~/.netrc, and use proxies for loopback
+        if self._pool is None:
+            self._pool = _Pool(
+                aiohttp.ClientSession(
+                    connector=aiohttp.TCPConnector(keepalive_timeout=IDLE_S),
+                    timeout=aiohttp.ClientTimeout(total=self._timeout_s),
+                    headers={"User-Agent": user_agent()},
+                    cookie_jar=aiohttp.DummyCookieJar(),
+                    trust_env=False,  # it would also read ~/.netrc, and use proxies for loopback
+                )
             )
-        return self._session
+            self._pools.append(self._pool)
+        return self._pool
 
     async def _read(self, response: "aiohttp.ClientResponse", host: str) -> bytes:
         body = bytearray()
@@ -180,6 +221,9 @@ class FakeRest:
         if isinstance(answer, Exception):
             raise answer
         return Reply(200, answer) if isinstance(answer, bytes) else answer
+
+    async def renew(self) -> None:
+        """Nothing is kept here."""
 
     async def close(self) -> None:
         """Record the close."""

@@ -180,6 +180,46 @@ async def test_T03_an_idle_connection_is_not_kept_for_a_call_after_the_silence(m
             await rest.close()
 
 
+async def test_T24_calls_after_a_renewal_are_made_over_new_connections_and_one_under_way_is_heard() -> None:
+    asked, ended = asyncio.Queue[asyncio.StreamWriter](), asyncio.Queue[asyncio.StreamWriter]()
+    answer = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                asked.put_nowait(writer)
+                if b"/late" in head:
+                    await answer.wait()
+                writer.write(http(b"200 OK", body=b"{}"))
+        ended.put_nowait(writer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, asyncio.timeout(SOON):
+        rest = AiohttpRest()
+        base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await rest.fetch(base, Request("/"))
+        late = asyncio.create_task(rest.fetch(base, Request("/late")))
+        first = await asked.get()
+        assert await asked.get() is first
+        await rest.renew()
+        await rest.fetch(base, Request("/"))
+        second = await asked.get()
+        assert second is not first
+        assert ended.empty()
+        answer.set()
+        assert (await late).status == 200
+        assert await ended.get() is first
+        answer.clear()
+        late = asyncio.create_task(rest.fetch(base, Request("/late")))
+        assert await asked.get() is second
+        await rest.renew()
+        await rest.close()
+        with pytest.raises(TransportError):
+            await late
+        answer.set()
+        assert await ended.get() is second
+
+
 async def test_nobody_listens(venue: Venue, rest: AiohttpRest) -> None:
     venue.server.close()
     with pytest.raises(TransportError, match="localhost refused the connection"):

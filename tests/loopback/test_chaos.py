@@ -12,7 +12,7 @@ import pytest
 from msgspec import structs
 
 import marketfeed as mf
-from marketfeed import catalogue, driver, rest, sim
+from marketfeed import catalogue, driver, sim
 
 from ..chaos_proxy import ChaosProxy
 from ..simulation.connect_proxy import ConnectProxy
@@ -187,7 +187,6 @@ def test_T01_T21_a_fault_of_the_way_is_told_and_recovered(
     name: str, venue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fault = FAULTS[name]
-    monkeypatch.setattr(rest, "IDLE_S", 0.5)  # less than the silence, as in earnest
     monkeypatch.setattr(driver, "SLOW_RETRY_NS", 500_000_000)
 
     @plain

@@ -2,7 +2,10 @@
 together, a process that is halted. Over real sockets, at each venue."""
 
 import asyncio
+import shutil
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,6 +19,7 @@ from marketfeed.transport import Link
 from marketfeed.transports import _dial
 from marketfeed.transports.websockets import WebsocketsTransport
 
+from ..conftest import ROOT
 from .rig import SYMBOLS, VENUES, Auditor, bench, plain
 
 FLOWING = (mf.Trade, mf.Ticker, mf.BookDelta)
@@ -160,3 +164,22 @@ def test_T23_a_process_that_was_halted_says_that_all_is_stale_before_any_new_dat
             assert b.epochs(b.first) == [1, 2]
 
     run()
+
+
+def can_roam() -> bool:
+    """Whether a process may have a network of its own here, and can change it."""
+    if shutil.which("unshare") is None or shutil.which("ip") is None:
+        return False
+    return (
+        subprocess.run(["unshare", "-rn", "ip", "link", "set", "lo", "up"], capture_output=True, check=False).returncode
+        == 0
+    )
+
+
+@pytest.mark.skipif(not can_roam(), reason="no network namespaces for us here")
+@pytest.mark.parametrize("venue", venues("kraken"))
+def test_T24_where_the_local_address_goes_a_new_connection_is_made_from_the_next(venue: str) -> None:
+    command = ["unshare", "-rn", sys.executable, "-m", "tests.loopback.roaming", venue]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{venue}: found after ")
