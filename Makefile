@@ -20,7 +20,7 @@ help:
 	@echo "              MUTATED=50000 broken messages a venue"
 	@echo "make faults   each fault by itself at each venue, REPEATS=20; silence, quiet days, rotations, storms; about 15 minutes"
 	@echo "make chaos    all venues behind proxies that harm, and a search for keys in all output, SEED=1 SECONDS=60"
-	@echo "make soak     long tests that 'make test' leaves out, then SOAK=30 minutes of load after 10 to warm up"
+	@echo "make soak     long tests that 'make test' leaves out, then SOAK=30 minutes of load after 20 to warm up"
 	@echo "make conformance   run the tests and write docs/conformance.md"
 	@echo "make bench    microseconds of CPU a message, against the floor"
 	@echo "make docs     regenerate the reference pages and the schemas"

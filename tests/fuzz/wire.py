@@ -12,6 +12,7 @@ from marketfeed import catalogue, sim
 from marketfeed.commands import Close, Fetch, Ping, Send
 from marketfeed.events import Head
 from marketfeed.outlet import Outlet
+from marketfeed.pace import Budget
 from marketfeed.session import Session
 from marketfeed.sim.faults import Gremlin, Troubles
 from marketfeed.sim.instruments import INSTRUMENTS
@@ -58,6 +59,7 @@ class Wire:
     ) -> None:
         kind = DIALECTS[venue]
         self.venue = catalogue.venue(venue)
+        self._budget = Budget(self.venue.pace)
         self.injected: Counter[str] = Counter()
         self.breaches: Counter[str] = Counter()
         self.mono = SECOND
@@ -156,6 +158,7 @@ class Wire:
             link=f"link-{self.links}",
             exact=self._exact,
             max_resyncs=1_000_000,
+            by_turns=self.venue.pace.frames_by_address,
         )
         self.session.on_open(self.mono, self._now().unix)
         self._perform()
@@ -170,7 +173,7 @@ class Wire:
                 self._perform()
         if self.session is not None and self.session.deadline <= self.mono:
             self.session.on_tick(self.mono, self._now().unix)
-            self._perform()
+        self._perform()
 
     def _deliver(self, items: Sequence[Out], *, timed: bool = False) -> None:
         for item in items:
@@ -193,8 +196,12 @@ class Wire:
 
     def _perform(self) -> None:
         """Do what the session asks for."""
-        while self.session is not None and self.session.commands:
-            command = self.session.commands.pop(0)
+        while (session := self.session) is not None:
+            while (turn := session.turn) and self._budget.frame_at(self.mono, first=turn == "first") <= self.mono:
+                session.on_turn(self.mono)
+            if not session.commands:
+                return
+            command = session.commands.pop(0)
             now = self._now()
             if isinstance(command, Send):
                 text = command.payload if isinstance(command.payload, str) else command.payload.decode()
@@ -203,6 +210,6 @@ class Wire:
                 reply = self._rest(command.request.method, command.request.path)
                 self._due.append((self.mono + int(reply.delay_s * SECOND), command.token, reply))
             elif isinstance(command, Ping):
-                self.session.on_pong()
+                session.on_pong()
             elif isinstance(command, Close):
                 self.cut(command.reason)
