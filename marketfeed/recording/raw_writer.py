@@ -124,7 +124,7 @@ class RawWriter:
                 self._tell("paused", str(exc) or repr(exc))
             self._refused = str(exc) or repr(exc)
         else:
-            if self._refused:
+            if self._refused and self._file is not None:
                 self._refused = ""
                 self._tell("resumed", "the disk takes data again; connections made from now on can be run again")
 

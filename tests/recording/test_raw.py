@@ -15,6 +15,7 @@ from msgspec import structs
 
 import marketfeed as mf
 from marketfeed import sim
+from marketfeed.clock import SystemClock
 from marketfeed.errors import ConfigError, RecordingError
 from marketfeed.events import ClockStep, Head, LoopLag, RecorderStatus, encode_json
 from marketfeed.pace import SECOND
@@ -22,6 +23,7 @@ from marketfeed.recording import Playback, RawRecorder, Rerun
 from marketfeed.recording.disk import RealDisk
 from marketfeed.recording.raw_file import mend
 from marketfeed.recording.raw_lines import lines_of
+from marketfeed.recording.raw_writer import Kept, RawWriter
 from marketfeed.recording.segments import ABOUT, PART, SUFFIX, lines, segments
 from marketfeed.taped import Input
 
@@ -360,6 +362,21 @@ async def test_R04_an_end_that_cannot_be_written_is_an_error(tmp_path: Path) -> 
     rerun = Rerun(tmp_path)
     assert list(rerun)
     assert len(rerun.torn) == 1
+
+
+def test_R04_an_end_after_which_nothing_was_written_any_more_is_an_error(tmp_path: Path) -> None:
+    disk, told = Ill(), list[str]()
+    limits: Any = {"rotate_s": 60.0, "rotate_bytes": 1 << 20, "sync_s": 0.0, "simulated": True}
+    writer = RawWriter(disk, tmp_path, SystemClock(), lambda status, _: told.append(status), **limits)
+    more = {"venue": "kraken", "url": "wss://localhost", "add": [], "attempt": 1}
+    waiting = [Kept(Input(dir="open", conn="kraken-1", recv_ns=1, mono_ns=1, more=more), [])]
+    writer.open()
+    disk.ill = True
+    writer.step(lambda: waiting.pop() if waiting else None)
+    assert (waiting, told) == ([], ["paused"])
+    disk.ill = False
+    assert "No space left" in writer.end(lambda: None)
+    assert told == ["paused"], "nobody knows whether the disk takes data again"
 
 
 @pytest.mark.parametrize(
