@@ -59,6 +59,12 @@ def digest(events: list[Head]) -> str:
     return found.hexdigest()
 
 
+def voids(events: list[Head]) -> list[str]:
+    """Why books were void before the recording's end, by which a difference of digests is understood."""
+    reasons = [event.reason for event in events if isinstance(event, mf.BookVoid)]
+    return [reason for reason in reasons if not reason.endswith("end of recording")]
+
+
 @pytest.mark.parametrize("name", CAPTURES)
 def test_a_recorded_capture_is_what_was_told_live(name: str, captures: Path, tmp_path: Path) -> None:
     path = captures / name
@@ -92,8 +98,9 @@ def test_a_recorded_capture_is_what_was_told_live(name: str, captures: Path, tmp
     ended = next(i for i, e in enumerate(told.events) if isinstance(e, RecorderStatus) and e.status == "ended")
     told.events = told.events[: ended + 1]
     assert recorded == told.events
-    replay = Replay(path)
-    market = digest([*replay])
+    replayed = [*Replay(path)]
+    assert voids(told.events) == voids(replayed)
+    market = digest(replayed)
     assert digest(recorded) == digest(told.events) == market
     rerun = Rerun(tmp_path / "_raw")
     again = list(rerun)
