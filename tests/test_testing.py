@@ -242,6 +242,23 @@ async def test_T24_an_address_that_is_gone_fails_here_and_says_nothing_there(pai
     assert pair.server.lost == []
 
 
+def test_a_connection_whose_socket_is_closed_before_it_is_used_ends() -> None:
+    network = Network()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        server = End()
+        await loop.create_server(lambda: server, "127.0.0.1", 9_000)
+        with socket.socket() as sock:
+            await loop.sock_connect(sock, ("127.0.0.1", 9_000))
+            await asyncio.sleep(10)
+            assert (network.open, server.eof) == (2, False)
+        await asyncio.sleep(10)
+        assert (network.open, server.eof) == (0, True)
+
+    run(main(), network)
+
+
 def test_T10_T11_names_refusals_and_silence() -> None:
     network = Network()
 

@@ -13,12 +13,14 @@ from contextlib import suppress
 from ipaddress import ip_address
 from random import Random
 from typing import Any, Self
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from .pipe import Pipe
 from .wire import Way, Wire
 
 FIRST_PORT = 20_000
+UNUSED_S = 1.0
+"""So often it is looked whether the socket of a connection that nobody uses yet was closed: it does not say so."""
 
 
 class Network:
@@ -127,6 +129,7 @@ class Network:
         if way.untrusted:
             raise tls.SSLCertVerificationError(1, "certificate verify failed: certificate has expired")
         self._waiting[sock] = self._join(listener, host, port)
+        self._look_again(ref(sock), self._waiting[sock])
 
     def take(self, sock: socket.socket, protocol: Any) -> Pipe:
         """Give a connected socket's end of the connection to a protocol."""
@@ -157,6 +160,17 @@ class Network:
         self._pipes[server] = 0
         server.begin(listener.protocol_factory())
         return client
+
+    def _look_again(self, name: "ref[socket.socket]", pipe: Pipe) -> None:
+        asyncio.get_running_loop().call_later(UNUSED_S, self._look, name, pipe)
+
+    def _look(self, name: "ref[socket.socket]", pipe: Pipe) -> None:
+        """End a connection whose socket was closed before any protocol had it."""
+        sock = name()
+        if sock is None or sock.fileno() < 0:
+            pipe.abort()
+        elif sock in self._waiting:
+            self._look_again(name, pipe)
 
     def _clients(self, port: int) -> list[Pipe]:
         return [pipe for pipe, to in self._pipes.items() if to == port and not pipe.gone]
