@@ -86,10 +86,12 @@ def test_a_recorded_capture_is_what_was_told_live(name: str, captures: Path, tmp
                 await stack.enter_async_context(RawRecorder(feed, tmp_path / "_raw", rotate_bytes=200_000))
                 left = asyncio.Event()
                 feed.on(mf.Disconnected, lambda _: left.set())
-                feed.subscribe(*names, trades="--trades" in asked, ticker="--ticker" in asked, book=book)
+                channels: Any = {"trades": "--trades" in asked, "ticker": "--ticker" in asked, "book": book}
+                feed.subscribe(*names, **channels)
                 async with asyncio.timeout(60):
                     await plant.finished()
                     await left.wait()
+                feed.unsubscribe(*names, **channels)  # a slow disk would have it served once more
 
     run()
     (told,) = live
