@@ -266,23 +266,30 @@ class Consumer:
             self._queue.appendleft(told)
 
     def _conflate(self, now: int) -> list[Head]:
-        """Leave out tickers that a newer one of the same market follows; the newest ones are of this moment."""
-        newest: dict[tuple[str, str], int] = {}
-        for _, _, event in self._queue:
-            if isinstance(event, Ticker):
-                newest[event.venue, event.symbol] = event.seq_local
+        """Leave out tickers that a newer one of the same market follows, and whatever else has waited too long.
+
+        A market's newest ticker never has; it becomes as old as what is behind it, whose age it must not hide.
+        """
+        newest: set[tuple[str, str]] = set()
         kept: deque[tuple[int, int, Head]] = deque()
-        merged: list[Head] = []
-        for at, size, event in self._queue:
-            if not isinstance(event, Ticker):
-                kept.append((at, size, event))
-            elif newest[event.venue, event.symbol] == event.seq_local:
-                kept.append((now, size, event))
+        left_out: list[Head] = []
+        behind = now
+        for at, size, event in reversed(self._queue):
+            if isinstance(event, Ticker):
+                market = (event.venue, event.symbol)
+                keep, at = market not in newest, behind  # noqa: PLW2901 # see above
+                newest.add(market)
             else:
-                merged.append(event)
+                young = now - at <= self._max_lag_ns
+                keep = young or not kept
+                behind = at if young else behind
+            if keep:
+                kept.appendleft((at, size, event))
+            else:
+                left_out.append(event)
                 self._bytes -= size
         self._queue = kept
-        return merged
+        return left_out
 
     def _mark_books(self, dropped: list[Head]) -> None:
         """A book of which an event was left out is torn: the hub sends a whole one after what is queued."""

@@ -301,6 +301,20 @@ def test_conflate_a_market_s_newest_ticker_is_never_lost_to_age(desk: Desk) -> N
     assert sum(e.dropped for e in events if isinstance(e, Lagged)) == 101 - sum(isinstance(e, Ticker) for e in events)
 
 
+def test_conflate_a_ticker_in_front_does_not_make_what_is_behind_it_younger(desk: Desk) -> None:
+    consumer = desk.consumer(policy="conflate")
+    quiet, old = desk.ticker(), desk.trade()
+    consumer.offer([quiet, old])
+    for _ in range(5):
+        desk.clock.mono += 500 * MS
+        consumer.offer(desk.trades(1))
+    assert consumer.backlog()[1] == 2_000 * MS
+    lagged, *rest = waiting(consumer)
+    assert isinstance(lagged, Lagged)
+    assert (lagged.dropped, lagged.to_seq_local, rest[0]) == (1, old.seq_local, quiet)
+    assert len(rest) == 6
+
+
 def test_conflate_drops_the_oldest_where_nothing_can_be_merged(desk: Desk) -> None:
     consumer = desk.consumer(policy="conflate", max_events=3)
     events = desk.trades(5)
