@@ -307,6 +307,10 @@ class Feed:
                         await handler(event)
                     except Exception as exc:  # whatever a user's handler raises must not stop the feed
                         self._hub.report(handler, exc)
+                    except asyncio.CancelledError as exc:  # of what it waited for, unless the feed closes
+                        if _leaving():
+                            raise
+                        self._hub.report(handler, exc)
         except ConsumerTooSlow as exc:
             self._hub.report(handler, exc)
 
@@ -434,3 +438,9 @@ class Feed:
             log.error("a task of the feed failed", exc_info=error)
         for consumer in self._hub.consumers:
             consumer.end(self._fault)
+
+
+def _leaving() -> bool:
+    """Whether somebody wants the running task to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

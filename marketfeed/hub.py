@@ -96,7 +96,7 @@ class Hub:
         self.consumers = [one for one in self.consumers if one is not consumer]
         self.left[consumer.end_word] = self.left.get(consumer.end_word, 0) + 1
 
-    def report(self, handler: object, exc: Exception) -> None:
+    def report(self, handler: object, exc: BaseException) -> None:
         """Log and count a handler that raised."""
         self.handler_errors += 1
         if self.handler_errors <= 10 or self.handler_errors % 1000 == 0:

@@ -297,6 +297,25 @@ async def test_C02_handlers_get_their_events_and_one_that_raises_harms_nobody(t:
 
 
 @fed
+async def test_C02_a_handler_whose_own_task_was_cancelled_is_called_again(t: Toy) -> None:
+    got: list[str] = []
+
+    async def waits_in_vain(event: mf.Trade[float]) -> None:
+        got.append(event.id)
+        task = asyncio.create_task(asyncio.sleep(1))
+        task.cancel()
+        await task
+
+    t.feed.on(mf.Trade, waits_in_vain)
+    t.feed.subscribe("BTC-USD", trades=True)
+    await t.feed.live(5)
+    t.say(toy.trade(1), toy.trade(2))
+    await asyncio.sleep(1)
+    assert got == ["1", "2"]
+    assert t.feed.stats().handler_errors == 2
+
+
+@fed
 async def test_a_handler_of_what_is_no_event_is_refused_and_the_nearest_named(t: Toy) -> None:
     def sync(event: Any) -> None:
         raise AssertionError(event)
