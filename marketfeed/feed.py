@@ -292,11 +292,11 @@ class Feed:
         `kind` is no type of event.
         """
         check_type(kind)
-        if inspect.iscoroutinefunction(handler):
+        called: Any = handler
+        if any(inspect.iscoroutinefunction(one) for one in (handler, type(handler).__call__)):
             own = self.consumer(lambda event: isinstance(event, kind), name=f"on {kind.__name__}")
-            self._start(self._pump(own, kind, handler))
+            self._start(self._pump(own, kind, called))
         else:
-            called: Any = handler
             self._hub.handle(kind, called)
 
     async def _pump(self, consumer: Consumer, kind: type[Head], handler: Callable[[Any], Awaitable[None]]) -> None:

@@ -1,5 +1,6 @@
 """The hub: everything a feed's sessions emit goes through here, once, to every consumer and handler."""
 
+import inspect
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ from .streams import BookStream
 
 log = logging.getLogger("marketfeed.hub")
 
-Handler = Callable[[Any], None]
+Handler = Callable[[Any], object]
 
 
 def check_type(kind: object) -> None:
@@ -23,6 +24,13 @@ def check_type(kind: object) -> None:
         given = kind if isinstance(kind, str) else getattr(kind, "__name__", type(kind).__name__)
         hint = nearest(given, known) or f"; there are {', '.join(known)}"
         raise ConfigError(f"{repr(kind)[:60]} is no type of event{hint}")
+
+
+def _check_done(made: object) -> None:
+    """Raises TypeError for a coroutine that a handler returned: nobody awaits it, so that it would never run."""
+    if inspect.iscoroutine(made):
+        made.close()
+        raise TypeError("it returned a coroutine, which nobody awaits: give on() the coroutine function itself")
 
 
 class Hub:
@@ -64,7 +72,8 @@ class Hub:
             for event in events:
                 for handler in handlers.get(type(event), ()):
                     try:
-                        handler(event)
+                        if (made := handler(event)) is not None:
+                            _check_done(made)
                     except Exception as exc:  # whatever a user's handler raises must not stop the feed
                         self.report(handler, exc)
         for consumer in consumers:

@@ -316,6 +316,25 @@ async def test_C02_a_handler_whose_own_task_was_cancelled_is_called_again(t: Toy
 
 
 @fed
+async def test_a_handler_may_be_an_object_whose_call_waits(t: Toy) -> None:
+    class Bot:
+        def __init__(self) -> None:
+            self.got: list[str] = []
+
+        async def __call__(self, event: mf.Trade[float]) -> None:
+            await asyncio.sleep(0.1)
+            self.got.append(event.id)
+
+    bot = Bot()
+    t.feed.on(mf.Trade, bot)
+    t.feed.subscribe("BTC-USD", trades=True)
+    await t.feed.live(5)
+    t.say(toy.trade(1), toy.trade(2))
+    await asyncio.sleep(1)
+    assert bot.got == ["1", "2"]
+
+
+@fed
 async def test_a_handler_of_what_is_no_event_is_refused_and_the_nearest_named(t: Toy) -> None:
     def sync(event: Any) -> None:
         raise AssertionError(event)

@@ -97,6 +97,18 @@ def test_C02_a_handler_that_raises_harms_nobody(market: Market, caplog: pytest.L
     assert "broken" in caplog.text
 
 
+def test_C02_a_coroutine_that_a_handler_returns_is_reported_since_nobody_awaits_it(
+    market: Market, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work(event: Trade[float]) -> None: ...
+
+    market.hub.handlers[Trade] = [work, lambda event: event]
+    market.trade(2)
+    market.deliver()
+    assert market.hub.handler_errors == 2
+    assert "nobody awaits" in caplog.text
+
+
 def test_C15_a_handler_that_always_raises_does_not_flood_the_log(
     market: Market, caplog: pytest.LogCaptureFixture
 ) -> None:
