@@ -96,6 +96,17 @@ def test_what_a_story_waits_for_in_vain_says_where_nothing_was_asked_for(marketf
         marketfeed_play(story)
 
 
+def test_a_condition_that_would_have_to_be_awaited_is_no_condition(marketfeed_play: Play) -> None:
+    async def never() -> bool:
+        return False
+
+    async def story(stage: "Stage") -> None:
+        await stage.until(never)
+
+    with pytest.raises(TypeError, match="a condition is a plain function"):
+        marketfeed_play(story)
+
+
 def test_what_a_story_waits_for_in_vain_says_of_what_the_bot_died(marketfeed_play: Play) -> None:
     async def story(stage: "Stage") -> None:
         bot = asyncio.create_task(bot_of(stage.feed, name="prise"), name="bot")

@@ -4,6 +4,7 @@ Put `pytest_plugins = ["marketfeed.testing.plugin"]` into `conftest.py` or a tes
 """
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from random import Random
 from typing import Any, TypeVar
@@ -70,15 +71,19 @@ class Stage:
     async def until(self, condition: Callable[[], Any], seconds: float = 60.0) -> None:
         """Wait, by the virtual clock, until something holds.
 
-        Raises TimeoutError after `seconds`: it says what does not flow, and which tasks have died.
+        Raises TimeoutError after `seconds`: it says what does not flow, and which tasks have died. Raises TypeError for
+        a condition that is to be awaited: as an object it would hold at once.
         """
         __tracebackhide__ = True
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        while not condition():
+        while not (holds := condition()):
             if loop.time() >= end:
                 raise TimeoutError("; ".join([f"waited {seconds:g} s", *self._missing(), *self.dead()]))
             await asyncio.sleep(0.01)
+        if inspect.iscoroutine(holds):
+            holds.close()
+            raise TypeError("a condition is a plain function: this one is a coroutine function, which always holds")
 
     def _missing(self) -> list[str]:
         if waiting := self.feed.waiting():
