@@ -95,8 +95,10 @@ class Hub:
         books = [stream for stream in self.streams if isinstance(stream, BookStream) and stream.view.live]
         self._joined += 1
         taken = {one.name for one in self.consumers}
-        if not consumer.name or consumer.name in taken:
-            consumer.name = f"{consumer.name or 'consumer'}-{self._joined}"
+        given, number = consumer.name, self._joined
+        while not consumer.name or consumer.name in taken:
+            consumer.name = f"{given or 'consumer'}-{number}"
+            number += 1
         consumer.welcome([*self.streams.instruments.values(), *(book.snapshot_event() for book in books)])
         self.consumers = [*self.consumers, consumer]
 

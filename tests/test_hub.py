@@ -198,6 +198,12 @@ def test_a_late_joiner_first_gets_instruments_then_whole_live_books(market: Mark
     assert [type(event) for event in waiting(market.consumer())] == [Instrument]
 
 
+def test_no_two_consumers_have_one_name(market: Market) -> None:
+    for name in ("bot-3", "bot", "bot", "", "consumer-7", "bot", ""):
+        market.consumer(name=name)
+    assert len({consumer.name for consumer in market.hub.consumers}) == 7
+
+
 def test_a_late_joiner_gets_what_is_on_its_way_only_once(market: Market) -> None:
     early = market.consumer(books=True)
     market.open()
