@@ -70,7 +70,9 @@ class Tally:
         self.scores: dict[tuple[str, str], float] = {}
 
     def note(self, event: Head) -> None:
-        """Count an event."""
+        """Count an event; a trade that was asked for again is data, though it comes this way."""
+        if not isinstance(event, LIFE_TYPES):
+            return
         place = (event.venue, event.symbol, channel_of(event))
         told = self.told.get(place)
         if told is None:

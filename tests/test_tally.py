@@ -15,6 +15,7 @@ from marketfeed.events import (
     Malformed,
     RecorderStatus,
     Stale,
+    Trade,
     VenueStatus,
 )
 from marketfeed.tally import Tally, reason_of
@@ -77,6 +78,12 @@ def test_what_is_of_no_known_stream_is_counted_for_its_venue() -> None:
     counted.note(Stale(channel="book", reason="silent for 1 s", venue="toy", symbol="YYY-USD"))
     counted.note(Connected(venue="other", link="other-1"))
     assert counted.of_venue("toy", {"toy:BTC-USD:book"}) == {"connected": {"": 1}, "stale": {"silent": 2}}
+
+
+def test_data_is_not_counted_as_life_or_loss() -> None:
+    counted = Tally()
+    counted.note(Trade(price=1.0, size=1.0, side="buy", id="1", backfill=True, **AT))
+    assert counted.told == {}
 
 
 def test_the_newest_score_of_a_books_audits_is_kept() -> None:
