@@ -1,8 +1,9 @@
-"""A plan of a start, as a table."""
+"""A plan of a start, as a table or JSON lines."""
 
 from collections.abc import Sequence
 
 import click
+import msgspec
 
 from ..cold_start import ColdStart
 from ..feed import Feed
@@ -23,7 +24,7 @@ HEAD = [
 ]
 
 
-def show(source: Source, *, trades: bool, ticker: bool, book: int | None) -> int:
+def show(source: Source, *, trades: bool, ticker: bool, book: int | None, as_json: bool = False) -> int:
     """Print what the start would cost; nothing is connected to."""
     feed = Feed(source.settings, redundancy=source.redundancy)
     plans: list[ColdStart] = []
@@ -32,7 +33,7 @@ def show(source: Source, *, trades: bool, ticker: bool, book: int | None) -> int
         plans += feed.plan(*source.names, trades=trades, ticker=ticker, book=wanted)
     if source.chains:
         plans += feed.plan(*source.chains, chain=True)
-    for line in lines(plans):
+    for line in map(msgspec.json.encode, plans) if as_json else lines(plans):
         click.echo(line)
     return 0
 

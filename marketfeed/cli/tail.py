@@ -71,7 +71,7 @@ def command(
     if only_plan:
         from . import _cold_start  # noqa: PLC0415 # rarely wanted
 
-        return _cold_start.show(chosen, trades=trades, ticker=ticker, book=book)
+        return _cold_start.show(chosen, trades=trades, ticker=ticker, book=book, as_json=as_json)
     plan = _watch.Plan(
         source=chosen,
         trades=trades,

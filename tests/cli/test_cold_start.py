@@ -1,5 +1,6 @@
 """`--plan`: what a start would cost, before anything is connected to."""
 
+import json
 from pathlib import Path
 
 from .helpers import call
@@ -20,6 +21,15 @@ def test_a_plan_is_a_table_with_units_and_nothing_is_begun(tmp_path: Path) -> No
     folder = tmp_path / "data"
     assert call("record", "BTC-USD", "--to", str(folder), "--plan").exit_code == 0
     assert not folder.exists()
+
+
+def test_a_plan_is_json_lines_where_that_is_asked_for() -> None:
+    result = call("tail", "kraken:BTC-USD", "mempool:BTC", "--plan", "--json")
+    plans = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(one["venue"], one["streams"], one["allowed"]) for one in plans] == [
+        ("kraken", 2, [1, 1.0]),
+        ("mempool", 1, [6, 60.0]),
+    ]
 
 
 def test_a_plan_of_a_chain_alone_and_of_what_cannot_be() -> None:
