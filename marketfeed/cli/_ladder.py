@@ -50,12 +50,14 @@ def ladder(
 def _title(book: TrustedBook[Any], frame: Frame) -> str:
     name = escaped(book.name.removesuffix(":book"), 60)
     state = {"live": "LIVE", "void": "VOID", "unsynced": "WAITING"}[book.state]
-    if not book.live and book.reason:
-        state += f": {escaped(book.reason)}"
     mark = "SIMULATED" if frame.simulated else ""
-    # the mark and the state matter more than the whole name: they come first where it is narrow
     words = [(name, "bold"), (mark, "alarm"), (state, "green" if book.live else "red")]
-    return _words([word for word in words if word[0]], frame)
+    words = [word for word in words if word[0]]
+    if len("  ".join(text for text, _ in words)) > frame.columns:
+        words.reverse()  # the state and the mark matter more than the name
+    elif not book.live and book.reason:
+        words[-1] = (f"{state}: {escaped(book.reason)}", "red")
+    return _words(words, frame)
 
 
 def _facts(book: TrustedBook[Any], frame: Frame, now_ns: int) -> str:

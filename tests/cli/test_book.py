@@ -23,7 +23,7 @@ def book():
 
 def test_a_ladder():
     assert ladder(book(), None, Frame(columns=30, levels=2, simulated=True), 1_500_000_000) == [
-        "kraken:BTC-USD  SIMULATED  LIV",
+        "LIVE  SIMULATED  kraken:BTC-US",
         "seq 7  age 1.5 s  epoch 1",
         "  101.0  2.0  ################",
         "  100.0  1.0  ########",
@@ -50,6 +50,14 @@ def test_a_void_ladder_says_why_and_shows_what_was_known():
     drawn = ladder(kept, None, Frame(columns=80), 0)
     assert drawn[0] == "kraken:BTC-USD  VOID: hole \\x1b[2J"
     assert any("100.0" in line for line in drawn)
+
+
+@pytest.mark.parametrize("columns", range(4, 31))
+def test_a_narrow_ladder_says_first_whether_its_book_is_proven(columns):
+    void = book()
+    void.doubt("hole")
+    for kept, state in ((book(), "LIVE"), (void, "VOID")):
+        assert state in ladder(kept, None, Frame(columns=columns, simulated=True), 0)[0]
 
 
 def test_before_the_first_snapshot():
