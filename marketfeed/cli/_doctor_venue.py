@@ -80,10 +80,13 @@ class Visit:
         link = self._link()
         urls = [url for url in (link.url, self._at.rest) if url]
         unique = {_place(url): url for url in reversed(urls)}
-        down = set()
+        down: set[tuple[str, int]] = set()
+        said: list[Finding] = []
         for place, url in [] if self._banned_ns() else reversed(unique.items()):
             async for finding in self._way(url):
-                yield finding
+                if finding not in said:  # a proxy that is no URL is one finding, whatever hosts are behind it
+                    yield finding
+                said.append(finding)
                 if finding.status == "fail":
                     down.add(place)
         for url, check in ((link.url, self._websocket), (self._at.rest, self._rest)):

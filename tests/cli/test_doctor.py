@@ -210,6 +210,7 @@ def test_a_proxy_that_is_none_is_told_and_the_rest_is_looked_at(monkeypatch):
     assert result.exit_code == _exit.UNREACHED
     told = {(row["about"], row["check"]): row for row in rows(result.stdout)}
     assert told["kraken", "proxy"]["status"] == told["machine", "proxy"]["status"] == "fail"
+    assert [row["check"] for row in rows(result.stdout) if row["about"] == "kraken"].count("proxy") == 1
     assert told["kraken", "proxy"]["text"] == "HTTPS_PROXY is not the URL of a proxy: write http://HOST:PORT"
     assert {("kraken", "budget"), ("machine", "steps")} <= told.keys()
 
