@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -50,6 +51,8 @@ class Hub:
         self.left: dict[str, int] = {}
         """Consumers that are gone, by how they ended."""
         self._joined = 0
+        self._due: deque[tuple[list[Head], list[Consumer]]] = deque()
+        """Batches and who gets them: the one that is handed on, and those that its handlers led to."""
 
     def handle(self, kind: type[Head], handler: Handler) -> None:
         """Call `handler` with every event of that type, and of those made of it."""
@@ -64,18 +67,34 @@ class Hub:
             return
         # who joins from within a handler has these events in its first snapshots already
         consumers = self.consumers
-        # a handler may lead to new events: they form the next batch, after this one
         events = batch[:]
         batch.clear()
-        handlers = self.handlers
-        if handlers:
-            for event in events:
-                for handler in handlers.get(type(event), ()):
-                    try:
-                        if (made := handler(event)) is not None:
-                            _check_done(made)
-                    except Exception as exc:  # whatever a user's handler raises must not stop the feed
-                        self.report(handler, exc)
+        if self.handlers:
+            self._due.append((events, consumers))
+            if len(self._due) == 1:  # else a handler led to it: consumers first get what that one is called with
+                self._hand_on()
+        else:
+            self._offer(events, consumers)
+
+    def _hand_on(self) -> None:
+        """Hand on the batches that are due, to handlers and then to consumers."""
+        due, handlers = self._due, self.handlers
+        try:
+            while due:
+                events, consumers = due[0]
+                for event in events:
+                    for handler in handlers.get(type(event), ()):
+                        try:
+                            if (made := handler(event)) is not None:
+                                _check_done(made)
+                        except Exception as exc:  # whatever a user's handler raises must not stop the feed
+                            self.report(handler, exc)
+                self._offer(events, consumers)
+                due.popleft()
+        finally:
+            due.clear()
+
+    def _offer(self, events: list[Head], consumers: list[Consumer]) -> None:
         for consumer in consumers:
             consumer.offer(events)
             if consumer.torn:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from marketfeed.book import Book
 from marketfeed.consumer import MAX_BYTES, Consumer
 from marketfeed.errors import ConsumerTooSlow
-from marketfeed.events import BookDelta, BookSnapshot, Head, Instrument, Lagged, Trade
+from marketfeed.events import BookDelta, BookSnapshot, Head, Instrument, Lagged, RecorderStatus, Trade
 from marketfeed.hub import Hub
 from marketfeed.streams import BookStream, TradeStream
 from marketfeed.trusted_book import TrustedBook
@@ -235,6 +235,23 @@ def test_who_joins_from_within_a_handler_gets_no_event_twice(market: Market) -> 
     assert [type(event) for event in events] == [Instrument, BookSnapshot, BookDelta]
     assert made[0].book("toy:BTC-USD").live
     assert made[0].book("toy:BTC-USD").seq == 4
+
+
+def test_what_a_handler_leads_to_follows_what_it_was_called_with(market: Market) -> None:
+    made: list[Consumer] = []
+
+    def join(event: Trade[float]) -> None:
+        market.hub.outlet.tell(RecorderStatus(venue="", status="ended", seq_local=market.hub.outlet.number()))
+        made.append(market.consumer())
+
+    consumer = market.consumer()
+    market.hub.handle(Trade, join)
+    market.trade(2)
+    market.deliver()
+    numbers = [event.seq_local for event in waiting(consumer)]
+    assert len(numbers) == 5
+    assert numbers == sorted(numbers)
+    assert [sum(type(e) is RecorderStatus for e in waiting(one)) for one in made] == [1, 0]
 
 
 def test_who_leaves_from_within_a_handler_or_a_filter_disturbs_nobody(market: Market) -> None:
