@@ -83,6 +83,10 @@ class Offset:
         else:
             self._slots.append((slot, ahead_ns))
 
+    def forget(self) -> None:
+        """Our clock was set: what was noted before says nothing of it."""
+        self._slots.clear()
+
     def least(self, mono_ns: int) -> int | None:
         """The least noted within the last minute; None where there was nothing."""
         first = mono_ns // SLOT_NS - SLOTS

@@ -41,6 +41,8 @@ class LoopWatch:
 
     def stepped(self, step_ns: int) -> None:
         """See `Witness`; a feed that stamps nothing, such as a recording's, has no use for it."""
+        for runner in self._runners.values():
+            runner.meter.offset.forget()
         if self._runners:
             self._tell(ClockStep, step_ns=step_ns)
 

@@ -347,6 +347,22 @@ def test_T23_after_sleep_all_is_stale_and_void_before_any_data_and_one_connectio
 
 
 @pytest.mark.parametrize("hours", [1, -1])
+def test_C14_after_a_clock_was_set_its_distance_is_that_of_the_new_time(hours: int) -> None:
+    @watched
+    async def run(t: Watched, loop: VirtualLoop) -> None:
+        assert isinstance(t.clock, WakingLoopClock)
+        for number, hours_off in enumerate((0, hours), 1):
+            t.clock.skew_ns = hours_off * HOUR
+            await asyncio.sleep(0.1)
+            right = t.clock.unix_ns() - t.clock.skew_ns
+            t.link.frame(json.dumps(toy.trade(number, ts=right)).encode(), t.clock.unix_ns())
+            assert t.feed.stats().venues["toy"].clock.least == hours_off * HOUR
+            await asyncio.sleep(1)
+
+    run()
+
+
+@pytest.mark.parametrize("hours", [1, -1])
 def test_C14_a_clock_set_by_an_hour_is_told_and_no_timeout_fires(hours: int) -> None:
     @watched
     async def run(t: Watched, loop: VirtualLoop) -> None:
