@@ -55,7 +55,8 @@ async def follow(events: mf.Consumer, bot: Bot) -> None:
             case mf.Gap(channel="trades", from_seq=first, to_seq=last, cause=cause):
                 print(f"trades {first} to {last} are missing ({cause}): volume and position need a look")
             case mf.Disconnected(reason=reason, retry_s=retry_s):
-                bot.hold(f"{reason}; trying again in {retry_s:.1f} s")
+                # no reason to hold: where it costs the book, a `BookVoid` says so
+                print(f"{reason}" + (f"; trying again in {retry_s:.1f} s" if retry_s else ""))
 
 
 async def main(sim: bool, seconds: float | None) -> None:

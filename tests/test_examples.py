@@ -1,5 +1,7 @@
 """Every example runs offline, prints what a person can read, and ends by itself or on Ctrl-C."""
 
+import asyncio
+import importlib
 import os
 import re
 import signal
@@ -9,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+import marketfeed as mf
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 BOTS = ["bot_skeleton.py", "spread_between_venues.py", "book_imbalance.py", "mining_profit.py"]
@@ -116,3 +120,24 @@ def test_help_of_an_example_shows_its_command_on_a_line_of_its_own(name: str) ->
             pytest.importorskip(module)
     lines = finished(start(str(EXAMPLES / name), "-h"))
     assert any(re.fullmatch(rf"python examples/{name}( .*)?", line) for line in lines), lines
+
+
+def test_the_bot_goes_on_where_another_connection_took_over(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from marketfeed.testing.plugin import Stage, play  # noqa: PLC0415 # pytest is to load it first
+
+    monkeypatch.syspath_prepend(EXAMPLES)
+    skeleton = importlib.import_module("bot_skeleton")
+    bot = skeleton.Bot()
+
+    async def story(stage: Stage) -> None:
+        stage.feed.subscribe("binance:BTC-USDT", trades=True, book=True)
+        running = asyncio.create_task(skeleton.follow(stage.feed.consumer(books=True), bot))
+        await stage.until(lambda: stage.told(mf.Disconnected))
+        await asyncio.sleep(5)
+        running.cancel()
+
+    play(story, "binance", faults="shutdown@30s")
+    assert "replaced by" in capsys.readouterr().out
+    assert bot.ready
