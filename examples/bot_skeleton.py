@@ -52,8 +52,9 @@ async def follow(events: mf.Consumer, bot: Bot) -> None:
                 bot.go()
             case mf.BookVoid(reason=reason):
                 bot.hold(reason)
-            case mf.Gap(channel="trades", from_seq=first, to_seq=last, cause=cause):
-                print(f"trades {first} to {last} are missing ({cause}): volume and position need a look")
+            case mf.Gap(channel="trades", healed=False, from_seq=first, to_seq=last, cause=cause):
+                which = f"trades {first} to {last} are" if first else "trades may be"  # healed ones follow
+                print(f"{which} missing ({cause}): volume and position need a look")
             case mf.Disconnected(reason=reason, retry_s=retry_s):
                 # no reason to hold: where it costs the book, a `BookVoid` says so
                 print(f"{reason}" + (f"; trying again in {retry_s:.1f} s" if retry_s else ""))

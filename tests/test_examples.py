@@ -122,6 +122,28 @@ def test_help_of_an_example_shows_its_command_on_a_line_of_its_own(name: str) ->
     assert any(re.fullmatch(rf"python examples/{name}( .*)?", line) for line in lines), lines
 
 
+def test_the_bot_calls_no_trade_missing_that_follows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from marketfeed.testing.plugin import Stage, play  # noqa: PLC0415 # pytest is to load it first
+
+    monkeypatch.syspath_prepend(EXAMPLES)
+    skeleton = importlib.import_module("bot_skeleton")
+
+    async def story(stage: Stage) -> None:
+        stage.feed.subscribe("kraken:BTC-USD", trades=True, book=10)
+        running = asyncio.create_task(skeleton.follow(stage.feed.consumer(books=True), skeleton.Bot()))
+        await stage.feed.live(10)
+        await asyncio.sleep(5)
+        stage.network.reset(stage.port("kraken"))
+        await stage.until(lambda: any(gap.healed for gap in stage.told(mf.Gap)))
+        running.cancel()
+
+    play(story)
+    missing = [line for line in capsys.readouterr().out.splitlines() if "missing" in line]
+    assert missing == ["trades may be missing (link lost): volume and position need a look"]
+
+
 def test_the_bot_goes_on_where_another_connection_took_over(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
