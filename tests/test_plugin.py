@@ -128,6 +128,24 @@ def test_a_bot_that_died_fails_the_test_whose_story_does_not_wait_on_it(marketfe
     assert isinstance(failed.value.__cause__, AttributeError)
 
 
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_bot_whose_handler_raised_fails_the_test(marketfeed_play: Play, waits: bool) -> None:
+    def handler(trade: mf.Trade[float]) -> None:
+        raise ZeroDivisionError
+
+    async def waiting(trade: mf.Trade[float]) -> None:
+        raise ZeroDivisionError
+
+    async def story(stage: "Stage") -> None:
+        stage.feed.on(mf.Trade, waiting if waits else handler)
+        stage.feed.subscribe("kraken:BTC-USD", trades=True)
+        await stage.until(lambda: stage.told(mf.Trade))
+        await asyncio.sleep(1)
+
+    with pytest.raises(AssertionError, match=r"^handlers raised \d+ times, as the log says$"):
+        marketfeed_play(story)
+
+
 def test_a_story_that_fails_for_a_dead_bot_says_of_what_it_died(marketfeed_play: Play) -> None:
     async def story(stage: "Stage") -> None:
         asyncio.create_task(bot_of(stage.feed, name="prise"), name="bot")  # noqa: RUF006 # the stage keeps it

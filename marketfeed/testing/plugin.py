@@ -91,8 +91,11 @@ class Stage:
         return [] if self.feed.stats().streams else ["nothing is subscribed to"]
 
     def dead(self) -> list[str]:
-        """Which tasks died, and of what, where nobody has looked at it."""
-        return [f"the task {name} died: {type(exc).__name__}: {exc}" for name, exc in self._deaths.unheard()]
+        """Which tasks died, and of what, where nobody has looked at it; and how often handlers raised."""
+        dead = [f"the task {name} died: {type(exc).__name__}: {exc}" for name, exc in self._deaths.unheard()]
+        if errors := self.feed.stats().handler_errors:
+            dead.append(f"handlers raised {errors} times, as the log says")
+        return dead
 
 
 Story = Callable[[Stage], Awaitable[None]]
@@ -112,7 +115,7 @@ def play(
 
     `venues` are simulated ones, kraken where none is named; `faults`, `rate` (market steps a second) and `symbols`
     are `sim.Simulator`'s, `settings` go to each `VenueSettings`, `options` to `Feed`. Fails where the story fails, a
-    task died of an exception that nobody looked at, or a venue's rule was broken.
+    task died of an exception that nobody looked at, a handler raised, or a venue's rule was broken.
     """
     __tracebackhide__ = True
     network = Network(seed)
@@ -155,8 +158,8 @@ async def _told(story: Story, plant: Simulator, feed: Feed, network: Network) ->
     except Exception as exc:  # whatever it is, it is raised again
         failed = exc
     unheard = deaths.unheard()
-    if unheard and failed is None:
-        failed = AssertionError("; ".join(stage.dead()))
+    if failed is None and (dead := stage.dead()):
+        failed = AssertionError("; ".join(dead))
     if unheard and failed and failed.__cause__ is None:
         failed.__cause__ = unheard[0][1]
     deaths.hear()
