@@ -4,10 +4,10 @@ import os
 from base64 import b64encode
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from .errors import ConfigError
-from .transport import check_url
+from .transport import check_url, is_proxy
 from .venues._spec import Endpoints, Pace, Secret, Venue
 
 SHORTEST = 4
@@ -37,8 +37,17 @@ class VenueSettings(Struct, frozen=True, kw_only=True):
     zmq: str | None = None
     redundancy: int | None = None
 
+    def __repr__(self) -> str:
+        """All fields; of the proxy without its user name and password."""
+        told = structs.asdict(self)
+        if self.proxy and "@" in self.proxy:
+            told["proxy"] = f"...@{self.proxy.rpartition('@')[2]}"
+        return f"VenueSettings({', '.join(f'{name}={value!r}' for name, value in told.items())})"
+
     def endpoints(self, default: Endpoints) -> Endpoints:
-        """The endpoints to use. Raises ConfigError for a URL that may not be used."""
+        """The endpoints to use. Raises ConfigError for a URL that may not be used, that of the proxy too."""
+        if self.proxy is not None and not is_proxy(self.proxy):
+            raise ConfigError("proxy= is not the URL of a proxy: write http://HOST:PORT")  # it may hold a password
         spare = ("" if self.ws else default.spare) if self.spare is None else self.spare
         chosen = Endpoints(
             ws=(self.ws or default.ws).rstrip("/"),

@@ -38,9 +38,20 @@ def test_plain_text_is_allowed_on_loopback(host: str) -> None:
         (VenueSettings(rest="https://"), "without a host"),
         (VenueSettings(rest="https://venue.example:99999"), "malformed"),
         (VenueSettings(ws="wss://user:secret@venue.example"), "user name"),
+        (VenueSettings(proxy="user:secret@proxy.example:3128"), "is not the URL of a proxy: write http://HOST"),
+        (VenueSettings(proxy="http://user:secret@proxy.example:99999"), "is not the URL of a proxy"),
+        (VenueSettings(proxy=""), "is not the URL of a proxy"),
     ],
 )
 def test_a_url_that_may_not_be_used_is_refused_with_what_to_write(settings: VenueSettings, words: str) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
         settings.endpoints(DEFAULT)
     assert "secret" not in str(caught.value)
+
+
+def test_G13_settings_are_shown_without_the_password_of_a_proxy() -> None:
+    shown = repr(VenueSettings(rest="https://mirror.example", proxy="http://user:se@cret@proxy.example:3128"))
+    assert "proxy='...@proxy.example:3128'" in shown
+    assert "rest='https://mirror.example'" in shown
+    assert "cret@" not in shown
+    assert "'http://proxy.example:3128'" in repr(VenueSettings(proxy="http://proxy.example:3128"))
