@@ -52,6 +52,13 @@ def test_narrow_lines_lose_columns_but_not_the_price():
         assert width < 10 or "SIM" in shown
 
 
+def test_a_narrow_line_of_two_prices_keeps_the_first():
+    for width in range(3, 120):
+        assert "1.5" in lines(width, simulated=True).line(
+            ev.Ticker(venue="v", bid=1.5, bid_size=2.0, ask=3.5, ask_size=4.0)
+        )
+
+
 def test_a_ticker_shows_what_it_carries():
     assert "last" not in lines().line(ev.Ticker(venue="v", bid=1.0, bid_size=2.0, ask=3.0, ask_size=4.0))
     last = lines().line(ev.Ticker(venue="v", last=1.5))
