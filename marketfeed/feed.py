@@ -289,7 +289,8 @@ class Feed:
         A plain function is called as the event arrives, before any consumer sees it, so it must be quick. A
         coroutine function gets a lossless consumer and a task of its own: where it is too slow that is logged, and it
         is called no more. One that raises is logged and called again with the next event. What waits for a coroutine
-        function when the feed closes is let go. Raises ConfigError where `kind` is no type of event.
+        function when the feed closes is let go. No handler gets a `Lagged`: each is of one consumer, and in its stream.
+        Raises ConfigError where `kind` is no type of event.
         """
         check_type(kind)
         called: Any = handler
