@@ -91,6 +91,7 @@ class Consumer:
         self._books: dict[str, TrustedBook[Any]] | None = {} if books else None
         self.torn: set[tuple[str, str]] = set()
         self._on_end: Callable[[Consumer], None] | None = None
+        self._on_torn: Callable[[Consumer], None] | None = None
 
     def offer(self, events: Iterable[Head]) -> None:
         """Take in events, at once and never waiting; the feed calls this."""
@@ -135,6 +136,10 @@ class Consumer:
     def on_end(self, told: Callable[["Consumer"], None]) -> None:
         """Call this when the consumer leaves."""
         self._on_end = told
+
+    def on_torn(self, told: Callable[["Consumer"], None]) -> None:
+        """Call this when books are torn and all else is read: a quiet market brings nothing to mend them with."""
+        self._on_torn = told
 
     def close(self, error: Exception | None = None) -> None:
         """Leave the feed; what is queued is let go. Iterating it ends, or raises `error`."""
@@ -197,6 +202,10 @@ class Consumer:
             raise self._ended
         if self._wake is not None:
             raise RuntimeError("a consumer has one reader; make another with feed.consumer()")
+        if self.torn and self._on_torn is not None:
+            self._on_torn(self)
+            if self._queue:
+                return
         self._wake = asyncio.get_running_loop().create_future()
         try:
             await self._wake

@@ -100,6 +100,10 @@ class Hub:
             if consumer.torn:
                 self._mend(consumer)
 
+    def _torn(self, consumer: Consumer) -> None:
+        self.deliver()
+        self._mend(consumer)
+
     def _mend(self, consumer: Consumer) -> None:
         torn = consumer.torn.copy()
         consumer.torn.clear()
@@ -118,6 +122,7 @@ class Hub:
         while not consumer.name or consumer.name in taken:
             consumer.name = f"{given or 'consumer'}-{number}"
             number += 1
+        consumer.on_torn(self._torn)
         consumer.welcome([*self.streams.instruments.values(), *(book.snapshot_event() for book in books)])
         self.consumers = [*self.consumers, consumer]
 

@@ -1,5 +1,6 @@
 """The hub: every event once to everybody, whatever anybody does; late joiners are whole; torn books are mended."""
 
+import asyncio
 import logging
 from typing import Any
 
@@ -17,6 +18,7 @@ from marketfeed.trusted_book import TrustedBook
 
 from . import toy
 from .test_consumer import Clock, drain, waiting
+from .virtual import settle, virtual
 
 
 class Market:
@@ -167,6 +169,22 @@ def test_a_torn_book_is_mended_by_a_whole_one_behind_what_waits(market: Market) 
     waiting(consumer)
     assert consumer.book("toy:BTC-USD").bids() == market.stream.view.bids()
     assert consumer.book("toy:BTC-USD").seq == market.stream.view.seq
+
+
+@virtual
+async def test_a_torn_book_is_mended_in_a_market_that_falls_quiet() -> None:
+    market = Market()
+    market.open()
+    consumer = market.consumer(policy="drop_oldest", max_events=3, books=True)
+    for n in range(1, 10):
+        market.change(100.0, float(n))
+    market.deliver()
+    await settle()
+    book = consumer.book("toy:BTC-USD")
+    async with asyncio.timeout(5):
+        while not book.live:
+            await anext(consumer)
+    assert book.bids() == market.stream.view.bids()
 
 
 def test_a_torn_book_that_is_void_itself_waits_for_its_next_epoch(market: Market) -> None:
