@@ -17,7 +17,7 @@ from .counts import Counts
 from .errors import ConfigError, ConsumerTooSlow, NotLive
 from .events import Event, Head, Instrument
 from .forked import in_child
-from .hub import Hub, check_type
+from .hub import Hub, check_type, leaving
 from .loop_watch import LoopWatch
 from .rest import AiohttpRest, Rest
 from .runner import Runner
@@ -309,7 +309,7 @@ class Feed:
                     except Exception as exc:  # whatever a user's handler raises must not stop the feed
                         self._hub.report(handler, exc)
                     except asyncio.CancelledError as exc:  # of what it waited for, unless the feed closes
-                        if _leaving():
+                        if leaving():
                             raise
                         self._hub.report(handler, exc)
         except ConsumerTooSlow as exc:
@@ -439,9 +439,3 @@ class Feed:
             log.error("a task of the feed failed", exc_info=error)
         for consumer in self._hub.consumers:
             consumer.end(self._fault)
-
-
-def _leaving() -> bool:
-    """Whether somebody wants the running task to end."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

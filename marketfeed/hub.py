@@ -1,5 +1,6 @@
 """The hub: everything a feed's sessions emit goes through here, once, to every consumer and handler."""
 
+import asyncio
 import inspect
 import logging
 from collections import deque
@@ -25,6 +26,12 @@ def check_type(kind: object) -> None:
         given = kind if isinstance(kind, str) else getattr(kind, "__name__", type(kind).__name__)
         hint = nearest(given, known) or f"; there are {', '.join(known)}"
         raise ConfigError(f"{repr(kind)[:60]} is no type of event{hint}")
+
+
+def leaving() -> bool:
+    """Whether somebody wants the running task to end; else a CancelledError is of what a user's code waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _check_done(made: object) -> None:

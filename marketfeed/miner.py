@@ -16,7 +16,7 @@ from .events import (
     Ticker,
     Trade,
 )
-from .hub import Hub
+from .hub import Hub, leaving
 from .mining.join import Join
 from .mining.plan import Plan
 from .outlet import Outlet
@@ -111,6 +111,10 @@ class Miner:
             try:
                 self._join.set_electricity(float(await price()), self._clock.unix_ns())
             except Exception as exc:  # whatever a user's callable raises: the last price stands, and shows its age
+                self._hub.report(price, exc)
+            except asyncio.CancelledError as exc:
+                if leaving():
+                    raise
                 self._hub.report(price, exc)
             else:
                 self._after()

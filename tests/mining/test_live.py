@@ -80,21 +80,22 @@ async def test_who_comes_late_need_not_wait_for_a_block() -> None:
 async def test_electricity_from_a_callable_that_fails_at_times() -> None:
     day = Day()
     market = await busy(day)
-    prices = iter([0.05, RuntimeError("no answer"), float("nan"), 0.09])
+    prices = iter([0.05, RuntimeError("no answer"), float("nan"), asyncio.CancelledError(), 0.09])
 
     async def price() -> float:
         found = next(prices, 0.09)
-        if isinstance(found, Exception):
+        if isinstance(found, BaseException):
             raise found
         return found
 
     async with day.feed() as feed:
         stream = mf.mining.stream(feed, coins=["BTC"], rigs=["s21xp"], **TERMS | {"electricity": price})
         seen: dict[float | None, int] = {}
-        async for profit in stream:
-            seen.setdefault(profit.electricity, round(profit.ts_recv / 1e9))
-            if profit.electricity == 0.09:
-                break
+        async with asyncio.timeout(3600):
+            async for profit in stream:
+                seen.setdefault(profit.electricity, round(profit.ts_recv / 1e9))
+                if profit.electricity == 0.09:
+                    break
         await stream.aclose()
     assert list(seen) == [0.05, 0.09]
     await cancelled(market)
