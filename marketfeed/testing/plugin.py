@@ -94,7 +94,7 @@ class Stage:
         """Which tasks died, and of what, where nobody has looked at it; and how often handlers raised."""
         dead = [f"the task {name} died: {type(exc).__name__}: {exc}" for name, exc in self._deaths.unheard()]
         if errors := self.feed.stats().handler_errors:
-            dead.append(f"handlers raised {errors} times, as the log says")
+            dead.append(f"handlers raised, {errors} in all: the log says what")
         return dead
 
 
