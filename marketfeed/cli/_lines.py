@@ -192,9 +192,8 @@ class Lines:
             lowest = min(cells, key=lambda cell: cell.rank).rank
             # a column that one line has no room for leaves all lines, so that they stay aligned
             self._gone |= {cell.column for cell in cells if cell.rank == lowest} & HEAD
-            cells = [cell for cell in cells if cell.rank != lowest] or cells[
-                :1
-            ]  # of two prices the first: no empty line
+            left = [cell for cell in cells if cell.rank != lowest]
+            cells = left or cells[:1]  # of two prices the first: no empty line
         return (" " * self._gap).join(self._padded(cell) for cell in cells).rstrip() if cells else ""
 
     def _wide(self, cell: Cell) -> int:
