@@ -25,7 +25,9 @@ def candles(data: Dataset, venue: str, symbol: str, every: str, start: Time | No
     step = step_ns(every)
     trades = data.table("trades", venue=venue, symbol=symbol, start=start, end=end)
     found = _made(trades, step)
-    spans = [(loss.ts_from, loss.ts_to) for loss in data._losses(venue) if loss.touches(venue, symbol, "trades")]
+    lost = [loss for loss in data._losses(venue) if loss.touches(venue, symbol, "trades")]
+    # trades can be missing within one read, and before a clock that was set back: neither leaves a candle whole
+    spans = [(min(loss.ts_from, loss.ts_to), max(loss.ts_to, loss.ts_from + 1)) for loss in lost]
     # what lies outside of what was asked for is missing just as well
     spans += [(0, time_ns(start))] if start is not None else []
     spans += [(time_ns(end), FOREVER)] if end is not None else []

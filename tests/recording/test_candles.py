@@ -83,6 +83,37 @@ def test_a_candle_that_is_cut_by_what_was_asked_for_is_incomplete(recorded: tupl
     assert [incomplete for *_, incomplete in found] == [True, False, False, False, True]
 
 
+def test_a_candle_is_incomplete_where_trades_are_missing_within_one_read(tmp_path: Path) -> None:
+    made = Script()
+    made.begin()
+    made.flow(3, every_s=1)
+    made.trade()
+    at = made.events[-1].ts_recv
+    lost = {"ts_recv": at, "ts_from": at, "ts_to": at, "from_seq": 1005, "to_seq": 1007}
+    made.tell(ev.Gap, channel="trades", cause="trade ids", **lost)
+    made.tell(ev.Trade, price=100.0, size=0.25, side="buy", id="1008", ts_recv=at)
+    made.wait(2)
+    made.flow(3, every_s=1)
+    made.recorder("ended")
+    found = rows(open_dataset(seal(tmp_path, made.events)).candles(VENUE, SYMBOL, "1s"))
+    assert {ts for ts, *_, incomplete in found[1:-1] if incomplete} == {at // SECOND * SECOND}
+
+
+def test_candles_are_incomplete_where_a_clock_was_set_back_over_a_loss(tmp_path: Path) -> None:
+    made = Script()
+    made.begin()
+    made.flow(6, every_s=1)
+    before = made.part()
+    made.wait(-2.5)
+    made.connect()
+    back = made.now
+    made.flow(6, every_s=1)
+    made.recorder("ended")
+    found = rows(open_dataset(seal(tmp_path, made.events)).candles(VENUE, SYMBOL, "1s"))
+    first, last = back // SECOND * SECOND, before // SECOND * SECOND
+    assert [ts for ts, *_, incomplete in found[1:-1] if incomplete] == [*range(first, last + 1, SECOND)]
+
+
 def test_what_is_missing_is_told_with_its_cause(recorded: tuple[Dataset, list[ev.Head]]) -> None:
     data, events = recorded
     found = data.missing("trades", venue=VENUE, symbol=SYMBOL)
