@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import MissingExtra
 from ._columns import TIME
-from .losses import apart
+from .losses import apart, runs
 from .times import FOREVER, Time, step_ns, time_ns
 
 try:
@@ -28,12 +28,18 @@ def candles(data: Dataset, venue: str, symbol: str, every: str, start: Time | No
     lost = [loss for loss in data._losses(venue) if loss.touches(venue, symbol, "trades")]
     # trades can be missing within one read, and before a clock that was set back: neither leaves a candle whole
     spans = [(min(loss.ts_from, loss.ts_to), max(loss.ts_to, loss.ts_from + 1)) for loss in lost]
-    # what lies outside of what was asked for is missing just as well
+    # what lies outside of what was sealed, or was asked for, is missing just as well
+    spans += [(_sealed_until(data), FOREVER)] if any(until == FOREVER for _, until in runs(data)[-1:]) else []
     spans += [(0, time_ns(start))] if start is not None else []
     spans += [(time_ns(end), FOREVER)] if end is not None else []
     holes = apart(spans)
     marks = [_touched(holes, at, at + step) for at in found["ts"].cast(pa.int64()).to_pylist()]
     return found.append_column("incomplete", pa.array(marks, pa.bool_()))
+
+
+def _sealed_until(data: Dataset) -> int:
+    newest = max(file.date for file in data.files)
+    return max(data._footer(file)[2] for file in data.files if file.date == newest)
 
 
 def _touched(holes: list[tuple[int, int]], begins: int, ends: int) -> bool:

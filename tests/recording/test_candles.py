@@ -114,6 +114,14 @@ def test_candles_are_incomplete_where_a_clock_was_set_back_over_a_loss(tmp_path:
     assert [ts for ts, *_, incomplete in found[1:-1] if incomplete] == [*range(first, last + 1, SECOND)]
 
 
+def test_the_last_candle_is_incomplete_while_the_recorder_has_not_ended(tmp_path: Path) -> None:
+    made = Script()
+    made.begin()
+    made.flow(6, every_s=1)
+    found = rows(open_dataset(seal(tmp_path, made.events)).candles(VENUE, SYMBOL, "1s"))
+    assert [incomplete for *_, incomplete in found] == [True, False, False, False, False, True]
+
+
 def test_what_is_missing_is_told_with_its_cause(recorded: tuple[Dataset, list[ev.Head]]) -> None:
     data, events = recorded
     found = data.missing("trades", venue=VENUE, symbol=SYMBOL)
