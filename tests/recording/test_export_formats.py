@@ -182,6 +182,23 @@ def test_a_depth_that_a_trade_made_is_after_it_for_the_exchange(tmp_path: Path) 
     assert [r.kind for r in rows if r.ev & LOCAL][-2:] == [DEPTH, TRADE]
 
 
+def test_changes_told_later_than_trades_are_known_to_the_exchange_after_them(tmp_path: Path) -> None:
+    """As where the book's connection stalls and that of the trades does not."""
+    sides: dict[str, Any] = {"bids": ((1.0, 5.0),), "asks": ((2.0, 5.0),)}
+    events: list[ev.Head] = [ev.BookSnapshot(**HEAD, ts_recv=MIDNIGHT, seq_local=1, epoch=1, seq=1, **sides)]
+    for n in range(2, 22):
+        ts = MIDNIGHT + n * SECOND
+        head: dict[str, Any] = {**HEAD, "ts_recv": ts, "ts_event": ts, "seq_local": n}
+        events.append(ev.Trade(**head, price=2.0, size=1.0, side="buy", id=f"{n}"))
+    late: dict[str, Any] = {"ts_recv": ts + 1, "ts_event": MIDNIGHT + 3 * SECOND}
+    events.append(ev.BookDelta(**HEAD, **late, seq_local=22, epoch=1, seq=2, prev_seq=1, bids=(), asks=((2.0, 4.0),)))
+    folder, done = exported(tmp_path, Made(events, []), "hftbacktest")
+    (rows,) = arrays(folder)
+    exch = [row.exch_ts for row in rows if row.ev & EXCH]
+    assert exch == sorted(exch)
+    assert done.changed["exch_ts of a book going back"] == 1
+
+
 def test_what_clears_a_book_is_left_out_where_nothing_follows(tmp_path: Path) -> None:
     """The end of a recording is no event of a market: a backtest ends with the last book."""
     made = market(seed=9, count=200)

@@ -3,8 +3,9 @@
 hftbacktest runs the exchange by `exch_ts` and the strategy by `local_ts`, and takes rows in the order of both. Where
 these differ, a row is written twice, once for each. `exch_ts` is the venue's own time with these changes, so that
 nothing is known before it happened and a book's changes keep their order: a time after the receive time becomes that,
-the receive time stands where the venue gave none, and a change of the book is never before the one before it. A trade
-told over `WINDOW` late, as those from before a subscription, is for the strategy alone.
+the receive time stands where the venue gave none, and a change of the book is never before the one before it, nor, told
+over `WINDOW` late, before what is written by then. A trade so late, as those from before a subscription, is for the
+strategy alone.
 """
 
 import heapq
@@ -75,8 +76,9 @@ class Writer:
         if isinstance(step, Trade):
             self._trade(now, exch_ts, step)
             return
-        self._changed["exch_ts of a book going back"] += 0 < step.ts_event < self._book_ts
-        self._book_ts = max(self._book_ts, exch_ts)
+        written = max(self._book_ts, self._exch_ts)
+        self._changed["exch_ts of a book going back"] += 0 < step.ts_event < written
+        self._book_ts = max(written, exch_ts)
         kind = SNAPSHOT if isinstance(step, BookSnapshot) else CLEAR if isinstance(step, Clear) else DEPTH
         for side, levels in ((BUY, step.bids), (SELL, step.asks)):
             # a side is cleared from its best price to the one that the row names
