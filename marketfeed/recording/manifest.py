@@ -8,7 +8,7 @@ from ..errors import RecordingError
 from ..events import Gap, Head, Lagged, RecorderStatus
 from ..text import escaped
 from .disk import Disk
-from .layout import reading
+from .layout import file_at, reading
 
 FORMAT = 1
 MANIFESTS = "_manifests"
@@ -61,7 +61,7 @@ def hole(event: Head) -> RecorderStatus | Lagged | None:
 
 
 def manifests(disk: Disk, root: Path) -> list[Manifest]:
-    """All passes that count, in order. Raises RecordingError for one that cannot be read."""
+    """All passes that count, in order. Raises RecordingError for one that cannot be read, or leads out of `root`."""
     found = every_manifest(disk, root)
     gone = {name for manifest in found for name in manifest.replaces}
     return [manifest for manifest in found if manifest.name not in gone]
@@ -84,5 +84,7 @@ def every_manifest(disk: Disk, root: Path) -> list[Manifest]:
         if manifest.format > FORMAT:
             later = f"format {manifest.format} of marketfeed {escaped(manifest.version, 40)}"
             raise RecordingError(f"{folder / name} has {later}; this version reads formats up to {FORMAT}")
+        for entry in manifest.files:
+            file_at(root, entry.path)  # what it names is read, renamed and removed: nothing outside of the folder
         found.append(manifest)
     return found

@@ -270,6 +270,21 @@ def test_what_cannot_be_compacted(tmp_path: Path) -> None:
         compact(tmp_path)
 
 
+def test_a_manifest_cannot_have_files_outside_of_the_folder_removed(tmp_path: Path) -> None:
+    data, mine = tmp_path / "data", tmp_path / "mine.txt"
+    data.mkdir()
+    mine.write_text("mine")
+    add_pass(RealDisk(), data, market(count=20), 1, 1)
+    stray = Manifest(version="0", first=2, last=2, exact=False, simulated=True, events=0, gaps=[], holes=[], cuts=[],
+                     files=[Entry("../mine.txt", 1, 4, "", 1, 1)])  # fmt: skip
+    later = msgspec.structs.replace(stray, last=3, files=[], replaces=[stray.name])
+    for manifest in (stray, later):
+        put(RealDisk(), data / MANIFESTS / manifest.name, msgspec.json.encode(manifest))
+    with pytest.raises(RecordingError, match="is no path of a dataset's file"):
+        compact(data)
+    assert mine.exists()
+
+
 def test_R09_not_while_a_recorder_writes(tmp_path: Path) -> None:
     save(tmp_path, market())
     held = FolderLock(tmp_path)
