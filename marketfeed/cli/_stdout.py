@@ -39,7 +39,9 @@ class _Output(io.FileIO):
 
 
 def guard() -> None:
-    """Make the process's stdout one that tells. Raises Failed where it is closed."""
+    """Make the process's stdout one that tells. Raises Failed where it is closed. A stdin that is closed is empty."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 # the process's own, as long as it lives
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 # whoever closed it wants nothing of it
     if sys.stdout is None:

@@ -83,3 +83,11 @@ def test_who_closes_stderr_wants_nothing_of_it():
     done = subprocess.run(command, env=ENV, stdout=subprocess.PIPE, timeout=WAIT_S, check=False)
     assert done.returncode == _exit.OK
     assert len(done.stdout.splitlines()) == 4
+
+
+@pytest.mark.parametrize("args", [("digest",), ("mine", "--income", "-")], ids=" ".join)
+def test_a_closed_standard_input_is_an_empty_one(args):
+    command = ["sh", "-c", '"$@" <&-', "sh", *COMMAND, *args]
+    done = subprocess.run(command, env=ENV, capture_output=True, timeout=WAIT_S, check=False)
+    assert (done.returncode, done.stdout) == (_exit.RECORDING, b"")
+    assert len(done.stderr.splitlines()) == 1, done.stderr.decode()
