@@ -16,6 +16,8 @@ from math import inf
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from msgspec import structs
+
 from ..clock import Clock, SystemClock
 from ..consumer import MAX_BYTES
 from ..errors import ConfigError, RecordingError
@@ -148,9 +150,11 @@ class Recorder:
 
     async def _record(self, writer: Writer) -> None:
         """Hand on what comes; nothing here waits for the disk."""
+        began = False
         try:
             async for events in self._consumer.batches():
-                for some in _chunks(events):
+                first, began = not began, True
+                for some in _chunks(_standing(events) if first else events):
                     self._take(writer, some)
                     await asyncio.sleep(0)
         except Exception as exc:
@@ -300,6 +304,20 @@ class _LeftOut:
         self.since = self.since or events[0].ts_recv
         self.until = max(self.until, *(event.ts_recv for event in events))
         self.torn.update((event.venue, event.symbol) for event in events if channel_of(event) == "book")
+
+
+def _standing(events: list[Event[Any]]) -> list[Event[Any]]:
+    """What comes first, the books that stand already as of the recorder's start.
+
+    Each bears the time of its newest change, which may be before the end of an earlier recording: readers would take it
+    for a book that has changed unseen since.
+    """
+    at, start = next(((n, e.ts_recv) for n, e in enumerate(events) if isinstance(e, RecorderStatus)), (0, 0))
+    books = [
+        structs.replace(event, ts_recv=max(event.ts_recv, start)) if isinstance(event, BookSnapshot) else event
+        for event in events[:at]
+    ]
+    return books + events[at:]
 
 
 def _chunks(events: list[Event[Any]]) -> Iterator[list[Head]]:

@@ -17,8 +17,10 @@ import pytest
 import marketfeed as mf
 from marketfeed import events as ev
 from marketfeed import sim
+from marketfeed.book import Book
 from marketfeed.errors import ConfigError, RecordingError
 from marketfeed.recording.lines import decoder
+from marketfeed.subscriptions import Subscription
 
 from ..loopback.rig import plain
 from ..virtual import until
@@ -665,6 +667,34 @@ async def test_changes_that_waited_for_a_snapshot_stay_with_it_however_large_it_
     assert [event.seq for event in data.events("book") if isinstance(event, ev.BookSnapshot | ev.BookDelta)] == list(
         range(1, 8)
     )
+
+
+@plain
+async def test_a_quiet_book_that_stands_when_a_recorder_begins_again_is_known_from_there_on(tmp_path: Path) -> None:
+    async with mf.Feed() as feed:
+        one = Run(feed, tmp_path / "data")
+        stream: Any = feed._hub.streams.get(Subscription("binance", "BTC-USDT", "book", 0))
+        book: Book[float] = Book()
+        async with one.recorder() as recorder:
+            one.clock.move(1)
+            book.bids.load([(1.0, 1.0)])
+            stream.opened(None, book, 5, 0, 0, one.clock.unix_ns())
+            feed._hub.deliver()
+            await one.idle(recorder)
+            one.clock.move(60)
+        one.clock.move(60)
+        async with one.recorder() as recorder:
+            one.clock.move(1)
+            stream.changed(6, ((1.0, 2.0),), (), 0, one.clock.unix_ns())
+            feed._hub.deliver()
+            await one.idle(recorder)
+            found = one.clock.unix_ns()
+            one.clock.move(60)
+    data = open_recording(one.path)
+    assert data.book_at("binance", "BTC-USDT", found).bids() == [(1.0, 2.0)]
+    begun = [event.ts_recv for event in data.events("life") if isinstance(event, ev.RecorderStatus)][2]
+    assert data.book_at("binance", "BTC-USDT", begun).bids() == [(1.0, 1.0)]
+    assert data.book_at("binance", "BTC-USDT", begun - 1).state == "void"
 
 
 # faults of ours, of the program around us, and hostile events
