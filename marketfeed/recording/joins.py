@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ConfigError, MissingExtra
-from ..events import BookDelta, BookSnapshot, BookVoid, Gap, Head, Ticker
+from ..events import BookDelta, BookSnapshot, BookVoid, Gap, Head, Ticker, Unsubscribed
 from ..trusted_book import TrustedBook
 from ._columns import EXACT, TIME
 from .books import best, book_events, by_time, with_holes
@@ -77,7 +77,7 @@ def _ticker_quotes(events: Iterator[Head]) -> Iterator[tuple[tuple[int, int], _Q
     for event in events:
         if isinstance(event, Ticker):
             yield by_time(event), (event.bid, event.bid_size, event.ask, event.ask_size, event.ts_recv)
-        elif (isinstance(event, Gap) and event.channel == "ticker") or (
+        elif (isinstance(event, Gap | Unsubscribed) and event.channel == "ticker") or (
             isinstance(event, BookVoid) and not event.epoch
         ):
             yield by_time(event), _NONE

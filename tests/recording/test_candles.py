@@ -176,6 +176,18 @@ def test_no_quote_goes_over_a_gap(recorded: tuple[Dataset, list[ev.Head]]) -> No
     assert by_ticker[first.id] is None, "no ticker has come since the link broke"
 
 
+def test_no_ticker_is_a_quote_once_nobody_wants_it_any_more(tmp_path: Path) -> None:
+    made = Script()
+    made.begin()
+    made.flow(3)
+    made.tell(ev.Unsubscribed, channel="ticker")
+    made.trade()
+    made.recorder("ended")
+    data = open_dataset(seal(tmp_path, made.events))
+    quotes = [row[0] for row in rows(data.trades_with_quotes(VENUE, SYMBOL, quotes="ticker").select(["bid"]))]
+    assert quotes == [None, 99.5, 99.5, None]
+
+
 def test_no_quote_goes_over_a_time_that_was_not_recorded(tmp_path: Path) -> None:
     first, later = Script(), Script()
     first.begin()
