@@ -62,7 +62,8 @@ def text(found: Overview, width: int, *, picture: bool, colour: bool) -> list[st
 
 def _head(found: Overview) -> list[str]:
     kinds = ["SIMULATED" if found.simulated else "", "exact" if found.exact else "float" if found.streams else ""]
-    lines = [f"{escaped(found.path)}: " + ", ".join([*filter(None, kinds), f"marketfeed {', '.join(found.versions)}"])]
+    version = f"marketfeed {escaped(', '.join(found.versions))}"
+    lines = [f"{escaped(found.path)}: " + ", ".join([*filter(None, kinds), version])]
     if found.streams:
         span = f"{moment(found.ts_from)} to {moment(found.ts_to)} UTC ({length(found.ts_to - found.ts_from)})"
         lines += [span, f"{found.rows:,} rows in {many(found.files, 'file')} ({size(found.bytes)})"]

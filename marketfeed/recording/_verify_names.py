@@ -19,7 +19,7 @@ def read_manifests(root: Path, found: Findings) -> list[Manifest]:
     """Those that count, in order; what is wrong with one of them is found and the others stand."""
     known: list[Manifest] = []
     for path in _listed(root / MANIFESTS, ".json"):
-        where = f"{MANIFESTS}/{path.name}"
+        where = escaped(f"{MANIFESTS}/{path.name}")
         try:
             manifest = msgspec.json.decode(RealDisk().read(str(path)), type=Manifest)
         except PermissionError:
@@ -112,7 +112,7 @@ def check_names(root: Path, counting: Sequence[Manifest], found: Findings) -> No
 def _check_journal(root: Path, counting: Sequence[Manifest], found: Findings) -> None:
     sealed = max((manifest.last for manifest in counting), default=0)
     for path in _listed(root / JOURNAL, SUFFIX):
-        where = f"{JOURNAL}/{path.name}"
+        where = escaped(f"{JOURNAL}/{path.name}")
         try:
             frames, good, reason = read_segment(data := RealDisk().read(str(path)))
         except PermissionError:

@@ -12,6 +12,8 @@ from .helpers import Terminal, call
 
 pytest.importorskip("pyarrow")
 
+import pyarrow.parquet as pq  # needs pyarrow
+
 from marketfeed import events as ev  # needs pyarrow
 from marketfeed.recording.disk import RealDisk
 from marketfeed.recording.journal import Journal
@@ -95,6 +97,13 @@ def test_many_losses_are_summed_up(tmp_path):
     at_ = lines.index("missing (14):")
     assert lines[at_ + 10].startswith("  2026-04-07 00:00:09")
     assert lines[at_ + 11] == "  and 4 more; --json has all"
+
+
+def test_a_file_that_names_an_odd_version_is_no_command_to_the_terminal(tmp_path):
+    path = next(save(tmp_path / "data").glob("venue=kraken/channel=trades/*/*.parquet"))
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"marketfeed.version": b"\x1b[2J"}), path)
+    assert "\x1b" not in call("info", str(tmp_path / "data")).stdout
 
 
 def test_text_of_venues_is_escaped(tmp_path):

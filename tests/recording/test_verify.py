@@ -17,6 +17,7 @@ import marketfeed as mf
 from marketfeed import catalogue, sim
 from marketfeed import events as ev
 from marketfeed.errors import RecordingError
+from marketfeed.text import escaped
 
 from ..virtual import on
 
@@ -689,3 +690,11 @@ def test_R08_a_flipped_bit_of_a_manifest_is_found_where_it_matters(every: int, t
             unseen.append(body[max(0, bit // 8 - 20) : bit // 8 + 20])
         path.write_bytes(body)
     assert unseen == []
+
+
+@pytest.mark.parametrize(("folder", "name"), [(MANIFESTS, "\x1b[2J.json"), (JOURNAL, "\x1b[2J.journal")])
+def test_a_finding_names_no_file_as_a_terminal_would_obey(folder: str, name: str, tmp_path: Path) -> None:
+    data = seal(tmp_path, script().events)
+    (data / folder / name).write_text("no")
+    (found,) = (one for one in verify(data).findings if "2J" in one.where)
+    assert found.where == escaped(f"{folder}/{name}")
