@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ..book import Book
 from ..errors import RecordingError
-from ..events import BookDelta, BookSnapshot, BookVoid, Head
+from ..events import BookDelta, BookSnapshot, BookVoid, Gap, Head
 from ..trusted_book import TrustedBook
 
 Market = tuple[str, str]
@@ -52,6 +52,15 @@ class Shelf:
             self.unproven[event.venue] += 1
             return _void(market, book, event.ts_recv, event.seq_local) if was_live else None
         return event
+
+    def lack(self, gap: Gap) -> BookVoid | None:
+        """Void the book of which a recorder could not keep an event: nothing but this gap tells of it."""
+        market = gap.venue, gap.symbol
+        book = self.books.get(market)
+        if gap.cause != "rejected" or gap.channel != "book" or book is None or not book.live:
+            return None
+        book.apply(gap)
+        return _void(market, book, gap.ts_recv, gap.seq_local)
 
     def hole(self, source: int, since: int, ts_recv: int, seq_local: int) -> Iterator[BookVoid]:
         """Void the books of a source that were opened up to `since`: they may have changed unseen."""

@@ -12,6 +12,7 @@ from ..events import (
     Block,
     BookVoid,
     ClockStep,
+    Gap,
     Head,
     Instrument,
     Lagged,
@@ -235,6 +236,8 @@ class Script:
         ):
             return
         self._tell(event)
+        if isinstance(event, Gap) and (void := self.shelf.lack(event)) is not None:
+            self._tell(void)
 
     def _tear(self, hole: Hole, source: int, place: int) -> None:
         for void in self.shelf.hole(source, hole.since, place, self.number):

@@ -17,6 +17,7 @@ from ..events import (
     BookDelta,
     BookSnapshot,
     BookVoid,
+    Gap,
     Head,
     Instrument,
     Lagged,
@@ -158,6 +159,8 @@ class Events:
                 instruments[event.venue, event.symbol] = event
             elif isinstance(event, BOOK):
                 shelf.apply(event, 0, place)
+            elif isinstance(event, Gap):
+                shelf.lack(event)
         return State({}, {})
 
 

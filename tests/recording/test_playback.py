@@ -784,6 +784,26 @@ async def test_a_change_that_does_not_follow_voids_the_book_for_everybody() -> N
         assert feed.counts()["kraken"].unproven == 2
 
 
+@each_kind
+def test_a_book_of_which_a_recorder_could_not_keep_a_change_is_void(kept: Kept, tmp_path: Path) -> None:
+    """Nothing but the gap tells of it, and the next change may be far."""
+    gap = mf.Gap(**head(2, 4), channel="book", cause="rejected", ts_from=T0, ts_to=T0 + 1)
+    told = [snapshot(0, 1), delta(1, 2, 1, 99.5), trade(1, 3), gap, trade(3, 5), trade(9, 6)]
+
+    @plain
+    async def run() -> None:
+        async with Playback(kept(tmp_path, told), speed="max") as feed:
+            feed.subscribe("kraken:BTC-USD", trades=True, book=True)
+            events = feed.consumer(books=True)
+            shown = [(type(e), feed.book("kraken:BTC-USD").live, events.book(e).live) async for e in events]
+            after = shown[shown.index((mf.BookVoid, False, False)) :]
+            assert after == [(mf.BookVoid, False, False), (mf.Trade, False, False), (mf.Trade, False, False)]
+            await feed.seek(T0 + 3 * SECOND)
+            assert not feed.book("kraken:BTC-USD").live
+
+    run()
+
+
 # --- what goes wrong
 
 
