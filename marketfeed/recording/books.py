@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MissingExtra
-from ..events import BookVoid, Head
+from ..events import BookVoid, Gap, Head
 from ..trusted_book import TrustedBook
 from ._columns import EXACT, TIME
 from .times import FOREVER, WAITED, Time, step_ns, time_ns
@@ -38,6 +38,8 @@ def with_holes(
 ) -> Iterator[Head]:
     """The events of a stream and of its life, and a `BookVoid` of epoch 0 at each time after which some are missing."""
     found = data.events((channel, "life"), venue=venue, symbol=symbol, start=start, end=end)
+    if channel == "book":
+        found = _told(found)
     until = FOREVER if end is None else time_ns(end)
     voids = [
         BookVoid(venue=venue, symbol=symbol, ts_recv=since, seq_local=LAST, epoch=0, reason="it was not recorded")
@@ -45,6 +47,15 @@ def with_holes(
         if (start or 0) <= since < until
     ]
     return heapq.merge(found, voids, key=by_time)
+
+
+def _told(events: Iterator[Head]) -> Iterator[Head]:
+    """The events, and a void of the book of which the recorder could not keep one: nothing but a gap tells of it."""
+    for event in events:
+        yield event
+        if isinstance(event, Gap) and event.cause == "rejected" and event.channel == "book":
+            fields = {name: getattr(event, name) for name in ("venue", "symbol", "ts_recv", "seq_local")}
+            yield BookVoid(**fields, epoch=event.epoch, reason=event.cause)
 
 
 def by_time(event: Head) -> tuple[int, int]:

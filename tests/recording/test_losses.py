@@ -11,6 +11,7 @@ pytest.importorskip("pyarrow")
 
 from marketfeed.recording.dataset import open_dataset
 from marketfeed.recording.disk import RealDisk
+from marketfeed.recording.export import export
 from marketfeed.recording.losses import ALL, NOT_CONNECTED, NOT_SUBSCRIBED, RECORDER, Loss, losses
 from marketfeed.recording.manifest import manifests
 from marketfeed.recording.overview import overview
@@ -208,6 +209,26 @@ def test_what_no_column_can_hold_is_a_gap_in_its_place(tmp_path: Path) -> None:
     assert data.book_at(VENUE, SYMBOL, made.now - SECOND).live
     (manifest,) = manifests(RealDisk(), tmp_path)
     assert (len(manifest.cuts), manifest.events, len(manifest.gaps)) == (2, len(made.events), 2)
+
+
+def test_no_book_is_believed_that_lacks_a_change_which_no_column_can_hold(tmp_path: Path) -> None:
+    made = Script(Decimal)
+    made.begin()
+    made.flow(4)
+    size = Decimal("1e-19")
+    broken = made.tell(ev.BookDelta, epoch=1, seq=6, prev_seq=5, bids=((Decimal(1), size),), asks=())
+    made.trade()
+    made.ticker()
+    made.trade()
+    made.recorder("ended")
+    data = open_dataset(seal(tmp_path / "data", made.events, exact=True))
+    bids = data.trades_with_quotes(VENUE, SYMBOL)["bid"].to_pylist()
+    assert [bid is None for bid in bids] == [False] * 4 + [True] * 2
+    tickers = data.trades_with_quotes(VENUE, SYMBOL, quotes="ticker")["bid"].to_pylist()
+    assert [bid is None for bid in tickers] == [True] + [False] * 5, "of tickers nothing is missing"
+    for name in ("hftbacktest", "tardis", "nautilus"):
+        done = export(data, name, tmp_path / name, venue=VENUE, symbol=SYMBOL)
+        assert done.book_unknown[-1] == {"ts_from": broken.ts_recv, "ts_to": done.ts_to, "reason": "rejected"}
 
 
 @pytest.mark.parametrize("again", [True, False])
