@@ -6,6 +6,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from ..errors import MissingExtra
+from ..events import Gap, Subscribed, Unsubscribed
 from ._columns import TIME
 from .losses import apart, runs
 from .times import FOREVER, Time, step_ns, time_ns
@@ -29,12 +30,22 @@ def candles(data: Dataset, venue: str, symbol: str, every: str, start: Time | No
     # trades can be missing within one read, and before a clock that was set back: neither leaves a candle whole
     spans = [(min(loss.ts_from, loss.ts_to), max(loss.ts_to, loss.ts_from + 1)) for loss in lost]
     # what lies outside of what was sealed, or was asked for, is missing just as well
+    spans += [(0, _began(data, venue, symbol, trades))]
     spans += [(_sealed_until(data), FOREVER)] if any(until == FOREVER for _, until in runs(data)[-1:]) else []
     spans += [(0, time_ns(start))] if start is not None else []
     spans += [(time_ns(end), FOREVER)] if end is not None else []
     holes = apart(spans)
     marks = [_touched(holes, at, at + step) for at in found["ts"].cast(pa.int64()).to_pylist()]
     return found.append_column("incomplete", pa.array(marks, pa.bool_()))
+
+
+def _began(data: Dataset, venue: str, symbol: str, trades: pa.Table) -> int:
+    """When the stream was first subscribed to, or brought a trade before that; 0 where it stood before."""
+    for event in data.events("life", venue=venue, symbol=symbol):
+        if isinstance(event, Subscribed | Unsubscribed | Gap) and event.channel == "trades":
+            first = trades["ts_recv"].cast(pa.int64())[:1].to_pylist()
+            return min([event.ts_recv, *first]) if isinstance(event, Subscribed) else 0
+    return 0
 
 
 def _sealed_until(data: Dataset) -> int:

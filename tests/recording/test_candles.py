@@ -122,6 +122,30 @@ def test_the_last_candle_is_incomplete_while_the_recorder_has_not_ended(tmp_path
     assert [incomplete for *_, incomplete in found] == [True, False, False, False, False, True]
 
 
+def test_a_candle_in_which_its_stream_only_began_is_incomplete(tmp_path: Path) -> None:
+    made = Script()
+    made.recorder("started")
+    made.wait(7)
+    made.connect()
+    made.flow(8, every_s=1)
+    made.recorder("ended")
+    data = open_dataset(seal(tmp_path, made.events))
+    for start in (None, START + 5 * SECOND):  # whatever is asked for
+        found = rows(data.candles(VENUE, SYMBOL, "5s", start=start))
+        assert [(ts - START, incomplete) for ts, *_, incomplete in found] == [(5 * SECOND, True), (10 * SECOND, False)]
+
+
+def test_a_stream_that_stood_before_its_recorder_began_cuts_no_candle(tmp_path: Path) -> None:
+    made = Script()
+    made.recorder("started")
+    made.flow(12, every_s=1)
+    made.lose(missed=1)
+    made.flow(12, every_s=1)
+    made.recorder("ended")
+    found = rows(open_dataset(seal(tmp_path, made.events)).candles(VENUE, SYMBOL, "5s"))
+    assert [incomplete for *_, incomplete in found] == [True, False, True, False, False, True]
+
+
 def test_what_is_missing_is_told_with_its_cause(recorded: tuple[Dataset, list[ev.Head]]) -> None:
     data, events = recorded
     found = data.missing("trades", venue=VENUE, symbol=SYMBOL)
