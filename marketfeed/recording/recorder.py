@@ -29,6 +29,7 @@ from ..events import (
     Event,
     Gap,
     Head,
+    Instrument,
     Lagged,
     RecorderStatus,
     Refused,
@@ -94,6 +95,8 @@ class Recorder:
         self._waiting_bytes = waiting_bytes
         self._left_out = _LeftOut()
         self._ending = False
+        self._sends_whole = True
+        """Whether books that are sent whole come next: at the start, and after some lost changes."""
         self._executor = ThreadPoolExecutor(1, "marketfeed sealer")
         self._stop = threading.Event()
         self._opened: Future[tuple[Writer, int]] = Future()
@@ -153,8 +156,11 @@ class Recorder:
         began = False
         try:
             async for events in self._consumer.batches():
-                first, began = not began, True
-                for some in _chunks(_standing(events) if first else events):
+                if self._sends_whole:
+                    self._sends_whole = False
+                    events = list(_standing(events, not began))  # noqa: PLW2901
+                began = True
+                for some in _chunks(events):
                     self._take(writer, some)
                     await asyncio.sleep(0)
         except Exception as exc:
@@ -184,8 +190,13 @@ class Recorder:
         left = self._left_out
         if left.events:
             self._left_out = _LeftOut()
-            self._consumer.torn.update(left.torn)
+            self._mend(left)
             self._tell("resumed", ts_from=left.since, ts_to=left.until, events=left.events)
+
+    def _mend(self, left: "_LeftOut") -> None:
+        """Have the books that lost changes sent whole, after the next word."""
+        self._consumer.torn.update(left.torn)
+        self._sends_whole = True
 
     def _give(self, writer: Writer, events: list[Head]) -> None:
         try:
@@ -200,7 +211,7 @@ class Recorder:
             log.error("an event cannot be recorded: %r", exc)
             left = _LeftOut()
             left.add(events)
-            self._consumer.torn.update(left.torn)
+            self._mend(left)
             detail = f"an event cannot be recorded: {escaped(repr(exc), 200)}"
             self._tell("lagged", detail=detail, ts_from=left.since, ts_to=left.until, events=1)
         else:
@@ -306,18 +317,24 @@ class _LeftOut:
         self.torn.update((event.venue, event.symbol) for event in events if channel_of(event) == "book")
 
 
-def _standing(events: list[Event[Any]]) -> list[Event[Any]]:
-    """What comes first, the books that stand already as of the recorder's start.
+def _standing(events: list[Event[Any]], first: bool) -> Iterator[Event[Any]]:
+    """The events, books that are sent whole as of the word that has them sent: what comes before it, where it is the
+    first, and after it, where it says that some were left out.
 
-    Each bears the time of its newest change, which may be before the end of an earlier recording: readers would take it
-    for a book that has changed unseen since.
+    Such a book bears the time of its newest change, which was not recorded: readers would take it for one that has
+    changed unseen since.
     """
-    at, start = next(((n, e.ts_recv) for n, e in enumerate(events) if isinstance(e, RecorderStatus)), (0, 0))
-    books = [
-        structs.replace(event, ts_recv=max(event.ts_recv, start)) if isinstance(event, BookSnapshot) else event
-        for event in events[:at]
-    ]
-    return books + events[at:]
+    words = (event.ts_recv for event in events if isinstance(event, RecorderStatus))
+    since = next(words, 0) if first else 0
+    for event in events:
+        if isinstance(event, BookSnapshot):
+            yield structs.replace(event, ts_recv=since) if event.ts_recv < since else event
+            continue
+        if isinstance(event, RecorderStatus):
+            since = event.ts_recv
+        elif not isinstance(event, Instrument):
+            since = 0
+        yield event
 
 
 def _chunks(events: list[Event[Any]]) -> Iterator[list[Head]]:

@@ -697,6 +697,33 @@ async def test_a_quiet_book_that_stands_when_a_recorder_begins_again_is_known_fr
     assert data.book_at("binance", "BTC-USDT", begun - 1).state == "void"
 
 
+@plain
+async def test_a_book_that_is_sent_whole_after_a_loss_is_known_from_there_on(tmp_path: Path) -> None:
+    """Also one of which nothing came since what was lost."""
+    async with mf.Feed() as feed:
+        one = Run(feed, tmp_path / "data")
+        stream: Any = feed._hub.streams.get(Subscription("binance", "BTC-USDT", "book", 0))
+        book: Book[float] = Book()
+        async with one.recorder() as recorder:
+            one.clock.move(1)
+            book.bids.load([(1.0, 1.0)])
+            stream.opened(None, book, 5, 0, 0, one.clock.unix_ns())
+            feed._hub.deliver()
+            await one.idle(recorder)
+            lost = one.clock.unix_ns()
+            one.clock.move(0.1)
+            book.bids.apply(((1.0, 2.0),))
+            stream.changed(6, ((object(), 2.0),), (), 0, lost)  # as no recorder can keep it
+            feed._hub.deliver()
+            await one.idle(recorder)
+            found = one.clock.unix_ns()
+            one.clock.move(60)
+    assert one.status("lagged").ts_from == lost
+    data = open_recording(one.path)
+    assert data.book_at("binance", "BTC-USDT", lost).state == "void"
+    assert data.book_at("binance", "BTC-USDT", found).bids() == [(1.0, 2.0)]
+
+
 # faults of ours, of the program around us, and hostile events
 
 
