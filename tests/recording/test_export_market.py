@@ -21,6 +21,7 @@ from marketfeed.recording.export import _files as files
 from marketfeed.recording.export import _run as run
 
 from .export_data import HEAD, MIDNIGHT, SECOND, SYMBOL, VENUE, market, recorder, save
+from .recorded import Script, seal
 
 MARKET: dict[str, Any] = {"venue": VENUE, "symbol": SYMBOL}
 NAMED = pytest.mark.parametrize("name", list(FORMATS))
@@ -233,6 +234,17 @@ def test_candles_are_those_of_the_dataset(recorded: Path, tmp_path: Path) -> Non
         assert [float(row[name]) for name in ("open", "high", "low", "close", "volume", "trades")] == [
             known[name] for name in ("open", "high", "low", "close", "volume", "trades")
         ]
+        assert row["incomplete"] == str(known["incomplete"]).lower()
+
+
+def test_candles_that_are_incomplete_are_counted(tmp_path: Path) -> None:
+    made = Script()
+    made.begin()
+    made.flow(25)
+    made.recorder("ended")
+    root = seal(tmp_path / "data", made.events)
+    done = export(root, "candles", tmp_path / "out", **MARKET, every="5s")
+    assert done.changed == {"incomplete candles": 2}, "cut by the beginning and the end"
 
 
 def test_progress_is_told(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ class Writer:
         self.kind = f"candles_{every}"
         self._market, self._outputs, self._every = market, outputs, every
         self._days: set[int] = set()
+        self._incomplete = 0
 
     def names(self, date: str) -> list[str]:
         """See `_run.Writer`."""
@@ -42,7 +43,7 @@ class Writer:
         """See `_run.Writer`."""
         for day in sorted(self._days):
             self._write(day)
-        return {}
+        return {"incomplete candles": self._incomplete} if self._incomplete else {}
 
     def _write(self, day: int) -> None:
         market = self._market
@@ -53,6 +54,7 @@ class Writer:
             for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 file.write([[_cell(value) for value in values]])
         file.close()
+        self._incomplete += table["incomplete"].to_pylist().count(True)
         self._outputs.add(file.part, self.names(date_of(day * DAY))[0], file.rows)
 
 
