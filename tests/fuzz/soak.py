@@ -3,6 +3,7 @@
 The simulated venues and the proxies that harm run in a process of their own. Memory is this process's, which has the
 feed, looked at every ten seconds, once garbage is collected and the allocator has given back what is free: a burst
 after a fault leaves it with a MiB or two that nothing is in, for minutes, which would hide what grows. `most` has them.
+Python gives back whole MiB alone, so the blocks that it has given out are counted too: what grows there is held by us.
 `python -m tests.fuzz.soak --minutes 30 --rate 5000`.
 """
 
@@ -146,6 +147,7 @@ async def _run(places: dict[str, list[str]], warm_up: float, minutes: float, fol
         settings[name] = mf.VenueSettings(ws=ws, rest=rest, pace=pace, max_resyncs=100)
     whole = warm_up + minutes
     points: list[tuple[float, float]] = []
+    blocks: list[tuple[float, float]] = []
     lost: list[mf.Disconnected] = []
     began, every = time.monotonic(), min(LOOK_S, minutes)
     async with mf.Feed(settings) as feed, Recorder(feed, folder / "data", simulated=True, rotate_s=60):
@@ -157,6 +159,7 @@ async def _run(places: dict[str, list[str]], warm_up: float, minutes: float, fol
         for number in range(1, round(60 * whole / every) + 1):
             await asyncio.sleep(began + every * number - time.monotonic())
             points.append((every * number, held_mb()))
+            blocks.append((every * number, sys.getallocatedblocks() / 1000))
             if not number % 6:
                 print(
                     f"{points[-1][0] / 60:.1f} of {whole:g} min: {points[-1][1]:.1f} MiB", file=sys.stderr, flush=True
@@ -164,7 +167,7 @@ async def _run(places: dict[str, list[str]], warm_up: float, minutes: float, fol
         total = Counts()
         for counts in feed.counts().values():
             total.add(counts)
-    warm = [point for point in points if point[0] > 60 * warm_up]
+    warm, blocks = ([point for point in some if point[0] > 60 * warm_up] for some in (points, blocks))
     return {
         "warm-up": round(warm_up, 2),
         "minutes": minutes,
@@ -172,6 +175,7 @@ async def _run(places: dict[str, list[str]], warm_up: float, minutes: float, fol
         "messages a second": round(total.frames / (60 * whole)),
         "disconnected": len(lost),
         "MiB by fifths": fifths(warm),
+        "thousand blocks by fifths": fifths(blocks),
         "most": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "slope MiB/h": round(slope(warm), 2),
         "cpu_s": round(time.process_time(), 1),
