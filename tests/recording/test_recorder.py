@@ -669,17 +669,23 @@ async def test_changes_that_waited_for_a_snapshot_stay_with_it_however_large_it_
     )
 
 
+def opened(one: Run) -> Any:
+    """The stream of a book that was sent whole, one bid of 1.0 at 1.0, a second later."""
+    one.clock.move(1)
+    stream: Any = one.feed._hub.streams.get(Subscription("binance", "BTC-USDT", "book", 0))
+    book: Book[float] = Book()
+    book.bids.load([(1.0, 1.0)])
+    stream.opened(None, book, 5, 0, 0, one.clock.unix_ns())
+    one.feed._hub.deliver()
+    return stream
+
+
 @plain
 async def test_a_quiet_book_that_stands_when_a_recorder_begins_again_is_known_from_there_on(tmp_path: Path) -> None:
     async with mf.Feed() as feed:
         one = Run(feed, tmp_path / "data")
-        stream: Any = feed._hub.streams.get(Subscription("binance", "BTC-USDT", "book", 0))
-        book: Book[float] = Book()
         async with one.recorder() as recorder:
-            one.clock.move(1)
-            book.bids.load([(1.0, 1.0)])
-            stream.opened(None, book, 5, 0, 0, one.clock.unix_ns())
-            feed._hub.deliver()
+            stream = opened(one)
             await one.idle(recorder)
             one.clock.move(60)
         one.clock.move(60)
@@ -702,17 +708,12 @@ async def test_a_book_that_is_sent_whole_after_a_loss_is_known_from_there_on(tmp
     """Also one of which nothing came since what was lost."""
     async with mf.Feed() as feed:
         one = Run(feed, tmp_path / "data")
-        stream: Any = feed._hub.streams.get(Subscription("binance", "BTC-USDT", "book", 0))
-        book: Book[float] = Book()
         async with one.recorder() as recorder:
-            one.clock.move(1)
-            book.bids.load([(1.0, 1.0)])
-            stream.opened(None, book, 5, 0, 0, one.clock.unix_ns())
-            feed._hub.deliver()
+            stream = opened(one)
             await one.idle(recorder)
             lost = one.clock.unix_ns()
             one.clock.move(0.1)
-            book.bids.apply(((1.0, 2.0),))
+            stream.view.book.bids.apply(((1.0, 2.0),))
             stream.changed(6, ((object(), 2.0),), (), 0, lost)  # as no recorder can keep it
             feed._hub.deliver()
             await one.idle(recorder)
