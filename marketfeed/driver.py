@@ -55,6 +55,8 @@ class Driver:
         self._edge = edge
         self._deliver = edge.deliver
         self._backoff = Backoff()
+        self._hopeless = False
+        """Whether the last attempt failed in a way that trying again cannot mend, as it seemed."""
         self._link: Link | None = None
         self._closed: asyncio.Future[tuple[int, str]] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -147,6 +149,7 @@ class Driver:
         self._link, self.session = link, session
         self.on_frames = self._receiver(session)
         self._backoff.up(edge.clock.mono_ns())
+        self._hopeless = False
         code, reason, retry = 1000, "", False
         try:
             session.on_open(self._now(), edge.clock.unix_ns(), self._backoff.attempt + 1)
@@ -181,8 +184,9 @@ class Driver:
         edge = self._edge
         now = edge.clock.mono_ns()
         delay = self._backoff.down(now, edge.dice())
-        if exc.fatal:
+        if exc.fatal and self._hopeless:  # once may be chance: a byte spoiled on the way, a server being replaced
             delay = max(delay, SLOW_RETRY_NS)
+        self._hopeless = exc.fatal
         delay = max(delay, edge.budget.heed(exc.status, exc.retry_after_s, now, edge.dice()))
         self._maker.failed(str(exc), exc.status, delay / SECOND, self._backoff.attempt)
         edge.deliver()

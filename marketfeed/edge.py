@@ -15,7 +15,7 @@ from .venues._spec import Request, Secret
 from .watch import UNWATCHED, Unwatched, Watch
 
 SLOW_RETRY_NS = 60 * SECOND
-"""Between attempts that nothing but a change of settings or certificates can mend (T09, T15)."""
+"""Between attempts that nothing but a change of settings or certificates can mend, from the second on (T09, T15)."""
 
 
 class Edge(Struct, frozen=True):

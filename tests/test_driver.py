@@ -13,7 +13,7 @@ from marketfeed.edge import SLOW_RETRY_NS, Edge
 from marketfeed.errors import TransportError
 from marketfeed.events import BookDelta, BookSnapshot, Connected, Disconnected, Gap, Head, Trade
 from marketfeed.outlet import Outlet
-from marketfeed.pace import Budget
+from marketfeed.pace import Backoff, Budget
 from marketfeed.rest import Reply
 from marketfeed.session import Session
 from marketfeed.streams import Streams
@@ -301,14 +301,31 @@ async def test_T14_a_fetch_sent_away_keeps_new_links_away_too() -> None:
 
 
 @virtual
-async def test_T09_T15_what_only_new_settings_can_mend_is_tried_once_a_minute() -> None:
+async def test_T09_T15_what_only_new_settings_can_mend_is_tried_once_more_and_then_once_a_minute() -> None:
     fatal = TransportError("TLS: the certificate is refused", fatal=True)
     venue = Venue(fatal, fatal, TransportError("404", status=404, fatal=True))
     line = Line(venue)
     await line.link()
-    assert venue.transport.waits == [60.0, 60.0, 60.0]
-    assert [retry_s for _, _, retry_s, _ in line.failures] == [60.0] * 3
+    assert [retry_s for _, _, retry_s, _ in line.failures] == venue.transport.waits
+    first, *others = venue.transport.waits
+    assert first <= Backoff.FIRST_S
+    assert others == [60.0, 60.0]
     assert SLOW_RETRY_NS == 60 * 10**9
+    await line.stop()
+
+
+@virtual
+@pytest.mark.parametrize("between", [None, TransportError("in trouble", status=503)], ids=["stood", "passing failure"])
+async def test_T15_T20_an_answer_spoiled_once_is_no_server_that_never_answers_well(
+    between: TransportError | None,
+) -> None:
+    spoiled = TransportError("no WebSocket server we can talk to", fatal=True)
+    venue = Venue(spoiled, between, spoiled, None)
+    line = Line(venue)
+    if between is None:
+        (await line.link()).drop()
+    await line.link(1 if between is None else 0)
+    assert max(venue.transport.waits) < Backoff.CAP_S
     await line.stop()
 
 

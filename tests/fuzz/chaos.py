@@ -57,7 +57,7 @@ REFUSAL = (
 PACE = {"silence_s": 2.0, "ping_idle_s": 0.5, "pong_wait_s": 0.5, "ack_s": 1.0, "first_data_s": 2.0}
 CALM_S = 0.4
 HEALED_S = 75.0
-"""All is to flow again by then: an answer to a handshake that was spoiled is fatal, and tried again after a minute."""
+"""All is to flow again by then: where two handshakes in a row were spoiled, the third comes after a minute."""
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x80-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
