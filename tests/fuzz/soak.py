@@ -1,6 +1,6 @@
 """Soak: a feed and a recorder under load for long, with a fault every 20 s; then nothing may have been left behind.
 
-The simulated venues and the proxies that harm run in a process of their own. Memory is this process's, which has the
+Each simulated venue and the proxy that harms it run in a process of their own. Memory is this process's, which has the
 feed, looked at every ten seconds, once garbage is collected and the allocator has given back what is free: a burst
 after a fault leaves it with a MiB or two that nothing is in, for minutes, which would hide what grows. `most` has them.
 Python gives back whole MiB alone, so the blocks that it has given out are counted too: what grows there is held by us.
@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -41,44 +41,43 @@ WARM_UP = 20.0
 """Minutes. So long bursts still find more room than any before them, and 3 to 4 MiB stay taken; then 100 were flat."""
 SLOPE = 1.0
 """MiB an hour that memory may grow after the warm-up."""
-FRAMES_A_STEP = 9.5
+FRAMES_A_STEP = 11.4
 """Frames that the three venues send together for each step, as counted."""
 
 
-async def plant(seed: int, rate: float) -> None:
-    """The child: venues behind proxies, one harmed at a time, until its input ends."""
-    dice = Random(seed)
-    symbols = sorted({s for listed in SYMBOLS.values() for s in listed})
-    async with AsyncExitStack() as stack:
-        venues = await stack.enter_async_context(
-            sim.Simulator(VENUES, seed=seed, rate=rate / FRAMES_A_STEP, symbols=symbols, keep=1_000)
-        )
-        proxies, places = {}, {}
-        for name in VENUES:
-            at = venues.endpoints[name]
-            port = at.rest.rpartition(":")[2]
-            proxies[name] = await stack.enter_async_context(ChaosProxy(int(port), dice))
-            places[name] = [url.replace(f":{port}", f":{proxies[name].port}") for url in (at.ws, at.rest)]
-        print(json.dumps(places), flush=True)
-        ended = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-        while not ended.done():
-            await asyncio.wait([ended], timeout=FAULT_S - HARM_S)
-            proxy = proxies[dice.choice(VENUES)]
-            match dice.randrange(6):
-                case 0:
-                    proxy.reset(within=5_000)
-                case 1:
-                    proxy.half_open()
-                case 2:
-                    proxy.slice_bytes = (1, 64)
-                case 3:
-                    proxy.bandwidth = 1_000
-                case 4:
-                    proxy.corrupt()
-                case _:
-                    proxy.cut()
-            await asyncio.wait([ended], timeout=HARM_S)
-            proxy.heal()
+async def plant(venue: str, seed: int, rate: float) -> None:
+    """A child: one venue behind a proxy, harmed in its turn, until its input ends."""
+    dice = Random(f"{seed} {venue}")
+    step_rate = rate / FRAMES_A_STEP
+    async with sim.Simulator([venue], seed=seed, rate=step_rate, symbols=SYMBOLS[venue], keep=1_000) as venues:
+        at = venues.endpoints[venue]
+        port = at.rest.rpartition(":")[2]
+        async with ChaosProxy(int(port), dice) as proxy:
+            print(json.dumps([url.replace(f":{port}", f":{proxy.port}") for url in (at.ws, at.rest)]), flush=True)
+            await harm(proxy, venue, dice)
+
+
+async def harm(proxy: ChaosProxy, venue: str, dice: Random) -> None:
+    """Each venue in its turn, one every `FAULT_S`, until the input ends."""
+    ended = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    await asyncio.wait([ended], timeout=FAULT_S * VENUES.index(venue))
+    while not ended.done():
+        await asyncio.wait([ended], timeout=FAULT_S * len(VENUES) - HARM_S)
+        match dice.randrange(6):
+            case 0:
+                proxy.reset(within=5_000)
+            case 1:
+                proxy.half_open()
+            case 2:
+                proxy.slice_bytes = (1, 64)
+            case 3:
+                proxy.bandwidth = 1_000
+            case 4:
+                proxy.corrupt()
+            case _:
+                proxy.cut()
+        await asyncio.wait([ended], timeout=HARM_S)
+        proxy.heal()
 
 
 class State:
@@ -121,19 +120,22 @@ def fifths(points: list[tuple[float, float]]) -> str:
 async def soak(warm_up: float, minutes: float, rate: float, seed: int) -> dict[str, Any]:
     """The run. Returns figures; raises where something is left behind."""
     await asyncio.get_running_loop().run_in_executor(None, time.sleep, 0)  # the executor's thread is there before
-    command = [sys.executable, "-m", "tests.fuzz.soak", "--plant", "--seed", str(seed), "--rate", str(rate)]
+    command = [sys.executable, "-m", "tests.fuzz.soak", "--seed", str(seed), "--rate", str(rate), "--plant"]
     pipe = asyncio.subprocess.PIPE
-    child = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
-    assert child.stdin
-    assert child.stdout
-    places = json.loads(await child.stdout.readline())
+    children = [await asyncio.create_subprocess_exec(*command, name, stdin=pipe, stdout=pipe) for name in VENUES]
+    places = {}
+    for name, child in zip(VENUES, children, strict=True):
+        assert child.stdout
+        places[name] = json.loads(await child.stdout.readline())
     before = State()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         found = await _run(places, warm_up, minutes, Path(folder))
     await asyncio.sleep(1.0)
     after = State()
-    child.stdin.close()
-    await child.wait()
+    for child in children:
+        assert child.stdin
+        child.stdin.close()
+        await child.wait()
     same = vars(before) == vars(after)
     return {**found, "before": before.text(), "after": after.text(), "all given back": same}
 
@@ -189,12 +191,12 @@ def main() -> None:
     parser.add_argument("--warm-up", type=float, default=WARM_UP, metavar="MINUTES", help="[default: %(default)g]")
     parser.add_argument("--rate", type=float, default=5_000.0, help="messages a second, of all venues together")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--plant", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--plant", choices=VENUES, help=argparse.SUPPRESS)
     figures.argument(parser)
     args = parser.parse_args()
     if args.plant:
         ctrl_c.ignore()  # who started it ends it
-        mf.run(plant(args.seed, args.rate))
+        mf.run(plant(args.plant, args.seed, args.rate))
         return
     found = mf.run(soak(args.warm_up, args.minutes, args.rate, args.seed))
     figures.tell("soak", args.figures, [found])
