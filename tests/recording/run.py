@@ -29,14 +29,18 @@ class Hands:
 
     def __init__(self) -> None:
         self.now = 5 * SECOND
+        self.seen = False
+        """Whether the recorder's thread has looked since it was moved."""
 
     def unix_ns(self) -> int:
         return MIDNIGHT + self.now
 
     def mono_ns(self) -> int:
+        self.seen = True
         return self.now
 
     def move(self, seconds: float) -> None:
+        self.seen = False
         self.now += int(seconds * SECOND)
 
 
@@ -73,10 +77,14 @@ class Run:
         return next(e for e in self.events if isinstance(e, ev.RecorderStatus) and e.status == name)
 
     async def until(self, condition: Callable[[], Any], move_s: float = 0.0) -> None:
-        """Wait for what the recorder's thread does; the clock moves by so much at each look."""
+        """Wait for what the recorder's thread does; the clock moves by so much each time that it has looked.
+
+        A thread that waits for a core would find that seconds have passed between two of its lines.
+        """
         async with asyncio.timeout(20):
             while not condition():
-                self.clock.move(move_s)
+                if self.clock.seen:
+                    self.clock.move(move_s)
                 await asyncio.sleep(0.001)
 
     async def idle(self, recorder: Recorder, move_s: float = 0.25) -> None:

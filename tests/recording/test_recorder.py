@@ -356,7 +356,6 @@ async def recorded_through(disk: CrashDisk, first: int, ill_for: int, number: in
         for count in (3, 1, 4):
             one.tell(count)
             await one.idle(recorder)
-            one.clock.move(1.0)
             await one.until(lambda: not writer_of(recorder)._journal.unsynced_bytes, 0.25)
         await one.until(lambda: recorder.sealed or len(at) > began, 0.25)
         one.tell(2)
