@@ -168,13 +168,15 @@ def main() -> None:
 def results(
     pool: ProcessPoolExecutor, minutes: float, venues: list[str], seeds: list[int], began: float
 ) -> Iterator[dict[str, Any]]:
-    """What each run found, in order; of many, how long all will take is said after the first ones."""
+    """What each run found, in order; of many, it is said at times how long the rest will take."""
     jobs = [pool.submit(one, seed, minutes, venues) for seed in seeds]
     for number, job in enumerate(jobs, 1):
         yield job.result()
-        if number == 20 and len(jobs) > 40:
-            took = (time.monotonic() - began) / number * len(jobs)
-            print(f"{len(jobs)} runs, expected to take {took / 60:.0f} min", flush=True)
+        left = len(jobs) - number
+        if left and len(jobs) > 40 and (number == 20 or not number % max(40, len(jobs) // 20)):
+            left_s = (time.monotonic() - began) / number * left
+            text = f"{left_s / 60:.0f} min" if left_s > 120 else f"{left_s:.0f} s"
+            print(f"{number} of {len(jobs)} runs, expected to take {text} more", file=sys.stderr, flush=True)
 
 
 def give_up(pool: ProcessPoolExecutor) -> None:
