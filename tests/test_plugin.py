@@ -1,6 +1,7 @@
 """The pytest plugin: stories on a stage, in virtual time."""
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +95,19 @@ def test_what_a_story_waits_for_in_vain_says_where_nothing_was_asked_for(marketf
 
     with pytest.raises(TimeoutError, match=r"^waited 5 s; nothing is subscribed to$"):
         marketfeed_play(story)
+
+
+def test_a_story_that_waits_for_ever_fails_and_says_where(marketfeed_play: Play) -> None:
+    async def fill_that_never_comes() -> None:
+        await asyncio.Event().wait()
+
+    async def story(stage: "Stage") -> None:
+        stage.feed.subscribe("kraken:BTC-USD", book=10)
+        await fill_that_never_comes()
+
+    with pytest.raises(TimeoutError, match=r"^the story has not ended after 30 s$") as caught:
+        marketfeed_play(story, limit_s=30)
+    assert "fill_that_never_comes" in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_condition_that_would_have_to_be_awaited_is_no_condition(marketfeed_play: Play) -> None:

@@ -109,13 +109,15 @@ def play(
     rate: float = 10.0,
     symbols: Iterable[str] | None = None,
     settings: Mapping[str, Any] | None = None,
+    limit_s: float = 3600.0,
     **options: Any,
 ) -> None:
     """Run a story, `async def story(stage)`, on a stage of its own. The same arguments make the same run.
 
     `venues` are simulated ones, kraken where none is named; `faults`, `rate` (market steps a second) and `symbols`
-    are `sim.Simulator`'s, `settings` go to each `VenueSettings`, `options` to `Feed`. Fails where the story fails, a
-    task died of an exception that nobody looked at, a handler raised, or a venue's rule was broken.
+    are `sim.Simulator`'s, `settings` go to each `VenueSettings`, `options` to `Feed`. Fails where the story fails or
+    has not ended after `limit_s` of its own time, a task died of an exception that nobody looked at, a handler raised,
+    or a venue's rule was broken.
     """
     __tracebackhide__ = True
     network = Network(seed)
@@ -136,7 +138,7 @@ def play(
                 "dice": Random(f"feed {seed}").random,
             } | options
             async with Feed(at, **given) as feed:
-                failed = await _told(story, plant, feed, network)
+                failed = await _told(story, plant, feed, network, limit_s)
             if failed is None and plant.breaches:
                 failed = AssertionError(f"a venue's rule was broken: {dict(plant.breaches)}")
             return failed
@@ -145,7 +147,7 @@ def play(
         raise failed
 
 
-async def _told(story: Story, plant: Simulator, feed: Feed, network: Network) -> Exception | None:
+async def _told(story: Story, plant: Simulator, feed: Feed, network: Network, limit_s: float) -> Exception | None:
     """Tell a story; returned is what it failed with, so that the traceback begins here, and not in the loop."""
     __tracebackhide__ = True
     deaths = Deaths()
@@ -153,10 +155,14 @@ async def _told(story: Story, plant: Simulator, feed: Feed, network: Network) ->
     stage = Stage(plant, feed, network, deaths)
     failed: Exception | None = None
     try:
-        await story(stage)
+        async with asyncio.timeout(limit_s) as limit:
+            await story(stage)
         await asyncio.sleep(0)  # whoever died just now is known then
     except Exception as exc:  # whatever it is, it is raised again
         failed = exc
+        if limit.expired():
+            failed = TimeoutError("; ".join([f"the story has not ended after {limit_s:g} s", *stage.dead()]))
+            failed.__cause__ = exc
     unheard = deaths.unheard()
     if failed is None and (dead := stage.dead()):
         failed = AssertionError("; ".join(dead))
