@@ -186,16 +186,17 @@ class Recorder:
         self._give(writer, events)
 
     def _take_up(self) -> None:
-        """After events were left out: say which, and have books that lost changes sent whole."""
+        """After events were left out: say which, and have all books sent whole: no reader knows which lost some."""
         left = self._left_out
         if left.events:
             self._left_out = _LeftOut()
-            self._mend(left)
+            streams = self._feed.stats().streams.values()
+            self._mend(left.torn.union((one.venue, one.symbol) for one in streams if one.channel == "book"))
             self._tell("resumed", ts_from=left.since, ts_to=left.until, events=left.events)
 
-    def _mend(self, left: "_LeftOut") -> None:
-        """Have the books that lost changes sent whole, after the next word."""
-        self._consumer.torn.update(left.torn)
+    def _mend(self, torn: set[tuple[str, str]]) -> None:
+        """Have these books sent whole, after the next word."""
+        self._consumer.torn.update(torn)
         self._sends_whole = True
 
     def _give(self, writer: Writer, events: list[Head]) -> None:
@@ -211,7 +212,8 @@ class Recorder:
             log.error("an event cannot be recorded: %r", exc)
             left = _LeftOut()
             left.add(events)
-            self._mend(left)
+            if not isinstance(events[0], BookSnapshot):  # the same would come again, for ever
+                self._mend(left.torn)
             detail = f"an event cannot be recorded: {escaped(repr(exc), 200)}"
             self._tell("lagged", detail=detail, ts_from=left.since, ts_to=left.until, events=1)
         else:

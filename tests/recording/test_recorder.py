@@ -30,6 +30,7 @@ pytest.importorskip("pyarrow")
 from marketfeed.recording import Digest, sealing, writer  # needs pyarrow
 from marketfeed.recording import open as open_recording
 from marketfeed.recording.disk import RealDisk
+from marketfeed.recording.journal import Journal
 from marketfeed.recording.lock import FolderLock
 from marketfeed.recording.manifest import MANIFESTS, manifests
 from marketfeed.recording.recorder import Recorder
@@ -635,6 +636,52 @@ def test_a_book_that_lost_changes_to_a_slow_disk_is_asked_for_whole(monkeypatch:
     run()
 
 
+def test_a_quiet_book_that_lost_nothing_is_known_again_once_a_slow_disk_has_caught_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """R07: readers cannot know of which books changes were left out, and take every one for void."""
+    gate, stuck = threading.Event(), threading.Event()
+    gate.set()
+    write = Journal.add
+
+    def slowly(journal: Journal, payload: bytes) -> int:
+        if not gate.is_set():
+            stuck.set()
+        gate.wait(20)
+        return write(journal, payload)
+
+    @plain
+    async def run() -> None:
+        monkeypatch.setattr(Journal, "add", slowly)
+        async with mf.Feed() as feed:
+            one = Run(feed, tmp_path / "data")
+            async with one.recorder(waiting_bytes=1_000) as recorder:
+                opened(one)
+                await one.idle(recorder)
+                one.clock.move(60)
+                gate.clear()
+                one.tell(1)
+                await one.until(stuck.is_set)
+                while "lagged" not in one.statuses():
+                    one.tell(20)
+                    await asyncio.sleep(0.001)
+                lost = one.status("lagged").ts_from
+                one.tell(20)
+                one.clock.move(60)
+                gate.set()
+                await one.until(lambda: not writer_of(recorder).waiting)
+                one.tell(1)
+                await one.until(lambda: "resumed" in one.statuses())
+                resumed = one.status("resumed").ts_recv
+                await one.idle(recorder)
+                one.clock.move(60)
+        data = open_recording(one.path)
+        assert data.book_at("binance", "BTC-USDT", lost).state == "void"
+        assert data.book_at("binance", "BTC-USDT", resumed).bids() == [(1.0, 1.0)]
+
+    run()
+
+
 @plain
 async def test_changes_that_waited_for_a_snapshot_stay_with_it_however_large_it_is(tmp_path: Path) -> None:
     async with mf.Feed() as feed:
@@ -725,6 +772,26 @@ async def test_a_book_that_is_sent_whole_after_a_loss_is_known_from_there_on(tmp
 
 
 # faults of ours, of the program around us, and hostile events
+
+
+@plain
+async def test_a_book_that_is_too_large_to_be_recorded_is_told_once_and_not_asked_for_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("marketfeed.recording.recorder.MAX_PAYLOAD", 2_000)
+    async with mf.Feed() as feed:
+        one = Run(feed, disk=new_disk())
+        async with one.recorder() as recorder:
+            stream = opened(one)
+            book: Book[float] = Book()
+            book.bids.load([(price / 100, 1.0) for price in range(1_000)])
+            stream.opened(None, book, 6, 0, 0, one.clock.unix_ns())
+            for _ in range(20):
+                one.tell(1)
+                await one.idle(recorder)
+        assert one.statuses().count("lagged") == 1
+        assert one.disk is not None
+        assert trades(sealed(one.disk)) == list(range(1, 21))
 
 
 def fault(payload: bytes) -> int:
