@@ -41,8 +41,9 @@ def said(faults: str) -> dict[str, tuple[str, str]]:
     for line in faults.splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
         if re.fullmatch(r"[TPCDGRI]\d{1,2}", cells[0]):
-            _, sign, partly = " ".join(cells[2:-1]).partition("**Partly**")
-            found[cells[0]] = (cells[1], partly.lstrip(": ") if sign else "")
+            what, _, partly = cells[1].partition("**Partly**")  # an invariant has no cell of its own for what happens
+            partly = partly or " ".join(cells[2:-1]).partition("**Partly**")[2]
+            found[cells[0]] = (what.strip(" ."), partly.lstrip(": "))
     return found
 
 

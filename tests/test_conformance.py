@@ -15,6 +15,8 @@ FAULTS = """
 |---|---|---|---|
 | T01 | the connection is reset | `Disconnected` | `a.py` |
 | T02 | it ends | the same. **Partly**: not on Sundays | `a.py` |
+
+| I1 | it holds. **Partly**: by day | `a.py` |
 """
 
 
@@ -66,7 +68,8 @@ def test_what_was_kept_is_added_up_and_a_failure_stays_visible(tmp_path: Path) -
     assert "- `t.py::test_T01_cut[kraken]`" in text
     assert "1,234" in text
     assert "2 rows" not in text
-    assert "75 rows: 2 shown, 1 red, 73 not shown; 1 in part" in text
+    assert "| I1 | it holds | **not shown** |  |  |  |  | by day |" in text
+    assert "76 rows: 2 shown, 1 red, 74 not shown; 2 in part" in text
 
 
 def test_what_a_fault_did_by_itself_at_a_venue_is_in_its_cell() -> None:
