@@ -152,6 +152,8 @@ class Chaos:
         proxy = self.proxies[name] = await stack.enter_async_context(ChaosProxy(int(port), self.dice))
         ws, rest = (url.replace(f":{port}", f":{proxy.port}") for url in (at.ws, at.rest))
         pace = structs.replace(catalogue.venue(name).pace, **(PACE if name in VENUES else {"poll_s": 0.5}))
+        if pace.frames_by_address:  # `tail` beside us is of the same address, and takes as much as we would
+            pace = structs.replace(pace, frames_per_s=pace.frames_per_s / 2)
         connect = f"http://trader:{PROXY_KEY}@127.0.0.1:{proxy.port}" if name == "kraken" else None
         ws, rest = (at.ws, at.rest) if connect else (ws, rest)
         return mf.VenueSettings(ws=ws or None, rest=rest, pace=pace, proxy=connect, max_resyncs=100)
