@@ -1,7 +1,8 @@
 """Own nodes of bitcoind's family, over JSON-RPC: Bitcoin, Litecoin, Dogecoin, Bitcoin Cash, Dash, Zcash, Ravencoin.
 
 Docs: developer.bitcoin.org/reference/rpc/{getblockchaininfo, getmininginfo, getblockheader, getblockstats,
-getblockhash}; what a node of the family lacks is done without. Checked 2026-11-21.
+getblockhash}, bitcoin-cash-node:src/rpc/blockchain.cpp; what a node of the family lacks is done without. What they do
+differently is all here: the reason for its length. Checked 2026-11-21.
 """
 
 from functools import partial
@@ -58,6 +59,7 @@ MARKS = {
 blocks up to 478,558, and BCH those up to 661,647 with others that left it."""
 
 Bits = Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}\Z")]
+Money = Annotated[float, Meta(ge=0, le=21e6)]
 
 
 class WChain(Struct):
@@ -108,10 +110,19 @@ class WStats(Struct):
     totalfee: Int64
 
 
+class WCoins(Struct):
+    """{"height":933586,"subsidy":3.12500000,"time":1769000000,"totalfee":0.00123456}: coins, at nodes of BCH."""
+
+    height: Int64
+    subsidy: Money
+    totalfee: Money
+
+
 _chain = msgspec.json.Decoder(WChain).decode
 _mining = msgspec.json.Decoder(WMining).decode
 _header = msgspec.json.Decoder(WHeader).decode
 _stats = msgspec.json.Decoder(WStats).decode
+_coins = msgspec.json.Decoder(WCoins).decode
 _hash = msgspec.json.Decoder(Hash).decode
 
 
@@ -127,6 +138,7 @@ class Decoder(Polled):
         """Whether the node has shown that it is on this coin's chain."""
         self._bits = coin != "ZEC"  # its difficulty 1 is another target, so that its bits do not say it
         self._epochs = coin in ("BTC", "LTC")
+        self._read_stats = _stats_in_coins if coin == "BCH" else _stats
         self._epoch = -1
         self._trail = Trail()
         self._has_stats = True
@@ -246,7 +258,7 @@ class Decoder(Polled):
     def _stats(self, said: WReply) -> WStats | None:
         """None where the node has no such method, or not the block (a pruned one)."""
         try:
-            return take(said, _stats)
+            return take(said, self._read_stats)
         except RpcError as exc:
             if exc.code in self.BUSY:
                 raise
@@ -257,6 +269,11 @@ class Decoder(Polled):
         hashes, _ = yield from self._hashes(range(height, height + 1))
         answer = yield rpc("/", [("getblockheader", [hashes[0], True])])
         return take(read_replies(answer.body, 1)[0], _header).time, answer
+
+
+def _stats_in_coins(raw: msgspec.Raw) -> WStats:
+    said = _coins(raw)
+    return WStats(said.height, round(said.subsidy * 1e8), round(said.totalfee * 1e8))
 
 
 def _or_none(said: WReply) -> WMining | None:

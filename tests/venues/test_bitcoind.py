@@ -64,6 +64,7 @@ class NodeTalk(ChainTalk):
     def serve(self, node: Callable[[Request], Any], most: int = 20) -> list[Request]:
         if isinstance(node, Node):
             node.marks |= [MARKS[self.coin]]
+            node.coins = self.coin == "BCH"
         return super().serve(node, most)
 
     def settle(self, node: Any) -> "NodeTalk":
@@ -84,6 +85,8 @@ class Node:
         self.chain: dict[str, Any] = {"chain": "main", "initialblockdownload": False}
         self.mining: Any = MINING
         self.methods: Mapping[str, Any] = methods
+        self.coins = False
+        """Whether it writes amounts in coins, as BCHN does."""
 
     @property
     def tip(self) -> int:
@@ -117,7 +120,8 @@ class Node:
     def stats(self, text: str, names: list[str]) -> Any:
         assert names == ["height", "time", "subsidy", "totalfee"]
         height = self.header(text, True)["height"]
-        return {"height": height, "time": 1, "subsidy": 312500000, "totalfee": 2998786}
+        subsidy, fees = (3.125, 0.02998786) if self.coins else (312500000, 2998786)
+        return {"height": height, "time": 1, "subsidy": subsidy, "totalfee": fees}
 
     def __call__(self, request: Request) -> Any:
         assert request.path == "/"
@@ -214,6 +218,22 @@ def test_P15_a_new_connection_joins_what_the_last_one_told() -> None:
 # Fees of the day
 
 
+@pytest.mark.parametrize("venue", [BITCOIND, BCHN, LITECOIND], ids=lambda v: getattr(v, "name", ""))
+def test_amounts_are_base_units_whatever_the_node_writes(venue: Venue) -> None:
+    talk = NodeTalk(venue)
+    talk.serve(OldNode())
+    assert {(b.subsidy, b.fees) for b in talk.sink.runs[0]} == {(312500000, 2998786)}
+
+
+@pytest.mark.parametrize("amount", [-1e-8, 21_000_001, 312500000, 1e308, "3.125", None, "NaN", [3.125]])
+def test_P10_an_amount_of_more_coins_than_there_are_is_refused(amount: Any) -> None:
+    node, talk = Node(), NodeTalk(BCHN)
+    node.methods = {"getblockstats": lambda text, names: Node.stats(node, text, names) | {"totalfee": amount}}
+    with pytest.raises(ValueError):
+        talk.serve(node)
+    assert talk.sink.runs == []
+
+
 def fee_polls(talk: NodeTalk, node: Any, most: int = 12) -> list[list[str]]:
     """What each of so many polls asks for in the end."""
     return [methods(talk.serve(node))[1:] for _ in range(most)]
@@ -263,6 +283,7 @@ def test_a_pruned_node_tells_the_fees_it_has() -> None:
 
 def test_P04_history_that_cannot_be_had_is_not_asked_for_for_ever() -> None:
     node, talk = Node(), NodeTalk(BCHN)
+    node.coins = True
 
     def refuse(request: Request) -> Any:
         said = node(request)
@@ -295,6 +316,7 @@ def test_P15_a_node_that_lost_its_best_blocks_says_so() -> None:
 
 def test_a_block_that_left_the_chain_meanwhile_is_left_out() -> None:
     node, talk = Node(), NodeTalk(BCHN, tip=TIP - 1)
+    node.coins = True
     first = node(talk.ask())
     node.cut(1)
     node.grow(1, "a")
