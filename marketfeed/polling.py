@@ -6,10 +6,14 @@ from .chain import ChainStream
 from .commands import Fetch
 from .fetches import Fetches
 from .pace import SECOND
-from .venues._spec import Polls, Request
+from .venues._spec import Pace, Polls, Request
 
 MISSED_POLLS, MARGIN_S = 3, 15.0
 """A chain on a polling link that is not heard for so many polls and seconds more is stale, where another is heard."""
+
+
+SPARE = 1.1
+"""Of the time that the budget has for a poll: the rest is for calls that are made again."""
 
 
 class Polling:
@@ -22,7 +26,7 @@ class Polling:
         self,
         polls: Polls,
         chains: Mapping[str, ChainStream],
-        poll_s: float,
+        pace: Pace,
         fetch: Callable[[Fetch], None],
         tokens: Iterator[int],
         *,
@@ -34,7 +38,8 @@ class Polling:
         """What the source says of itself, "" where all is well."""
         self._polls = polls
         self._chains = chains
-        self._poll_s = poll_s
+        self._poll_s = pace.poll_s
+        self._rest = pace.rest
         self._only = only
         self._fetches = Fetches(self._request, fetch, tokens)
         self._failures: dict[str, str] = {}
@@ -103,20 +108,26 @@ class Polling:
         if again:
             self._fetches.ask(native, mono_ns)
         elif self._poll_s:
-            self._fetches.ask_at(native, mono_ns + int(self._poll_s * SECOND))
+            self._fetches.ask_at(native, mono_ns + int(self._rhythm_s * SECOND))
 
     def look(self, mono_ns: int, recv_ns: int) -> None:
         """Tell the chains that are heard no more where others are; of the first data the desk takes care.
 
         A link on which none is heard dies, and says so itself.
         """
-        patience = int((MISSED_POLLS * self._poll_s + MARGIN_S) * SECOND)
+        patience = int((MISSED_POLLS * self._rhythm_s + MARGIN_S) * SECOND)
         lively_at = max(self._heard.values(), default=0)
         for native, heard_at in self._heard.items():
             if lively_at > heard_at and mono_ns - heard_at >= patience:
                 reason = f"not heard for {patience / SECOND:g} s"
                 why = self._failures.get(native)
                 self._chains[native].doubt(f"{reason}: {why}" if why else reason, recv_ns)
+
+    @property
+    def _rhythm_s(self) -> float:
+        """From an answer to the next poll of its chain: slower where the budget would be spent before its time."""
+        calls, seconds = self._rest
+        return max(self._poll_s, SPARE * seconds / calls * len(self._chains))
 
     def _request(self, native: str) -> Request:
         return self._polls.poll(native)  # a decoder of another kind has none, and is never asked

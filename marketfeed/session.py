@@ -106,7 +106,7 @@ class Session(Generic[N]):
         self._polling = Polling(
             cast(Polls, self._decoder),
             self.chains,
-            venue.pace.poll_s,
+            venue.pace,
             self.commands.append,
             tokens,
             only=not plan.url,

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -276,6 +277,23 @@ def test_one_coin_of_several_that_is_not_heard_is_stale_once() -> None:
     assert stale.reason == "not heard for 30 s: its answers tell nothing"  # type: ignore[attr-defined] # it is Stale
     talk.session.change((), [Subscription("node", "LTC", "chain")], talk.mono_ns)
     assert serve(60, b"") == []
+    assert talk.closed == ""
+
+
+@pytest.mark.parametrize(("coins", "rhythm_s"), [(1, 120), (2, 135.8), (6, 407.3)])
+def test_the_calls_of_a_day_last_all_day_however_many_coins(coins: int, rhythm_s: float) -> None:
+    venue = catalogue.venue("blockchair")
+    talk = Talk(venue, *venue.coins[:coins], channels=("chain",)).open()
+    times: list[int] = []
+    for _ in range(3600):
+        for fetch in talk.fetches[:]:
+            times += [talk.mono_ns] * (fetch.request.path == "/bitcoin/stats")
+            talk.reply({"data": {"best_block_height": 2_800_000, "difficulty": 1e14}})
+        talk.wait(1)
+    found = {(later - earlier) / SECOND for earlier, later in pairwise(times)}
+    assert all(rhythm_s <= one <= rhythm_s + 2 for one in found)
+    assert coins * 86_400 / min(found) < venue.pace.rest[0]
+    assert [e for e in talk.take() if isinstance(e, Stale)] == []
     assert talk.closed == ""
 
 
