@@ -123,6 +123,12 @@ class ChainStream(Stream):
         lowest = min(known, default=0)
         fresh = [b for b in blocks if b.height >= lowest and (b.height not in known or known[b.height].hash != b.hash)]
         missed = filling(blocks, known)
+        wrong = next((b.height for b in fresh if b.height in known), None)
+        if wrong is not None:
+            # `orphans` speaks of all above: what is still true of that, above a hole, is told anew
+            after = [*blocks, *(() if whole else self._above(blocks[-1]))]
+            fresh = [*(b for b in fresh if b.height < wrong), *(b for b in after if b.height >= wrong)]
+            missed = [b for b in missed if b.height < wrong]
         for block in fresh:
             if block in missed:
                 known[block.height] = block
@@ -203,6 +209,13 @@ class ChainStream(Stream):
             start = block if self._coin.retarget == "btc" else self._told.get(block.height - 1)
             self._epoch = Epoch(block.height, (start or block).time_s, exact=start is not None)
         self._tell_block(block, orphans, ts_recv)
+
+    def _above(self, block: ChainBlock) -> list[ChainBlock]:
+        """The known blocks above this one, ascending; none where they do not build on it."""
+        after = self._told.get(block.height + 1)
+        if after is None or after.prev_hash != block.hash:
+            return []
+        return [self._told[height] for height in sorted(self._told) if height > block.height]
 
     def _step_back(self, best: ChainBlock, ts_recv: int) -> None:
         """The source has no blocks above this one any more."""

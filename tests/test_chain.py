@@ -119,6 +119,23 @@ def test_a_hole_is_filled_from_below_too(told: Told, last: int) -> None:
     assert [(b.height, b.orphans) for b in told.take(Block)] == [(TIP + i, 0) for i in (1, 2, 4) if i <= last]
 
 
+@pytest.mark.parametrize("part", [3, 7, 10])
+def test_a_block_replaced_below_a_hole_shows_when_the_hole_is_filled(told: Told, part: int) -> None:
+    told.blocks(block(TIP - 1), block(TIP))
+    told.stream.lost("link lost", told.now, "gone")
+    best = [block(TIP, "b", parent="a"), *(block(TIP + i, "b") for i in range(1, 13))]
+    told.blocks(*best[10:], whole=True)
+    for end in range(10, 0, -part):  # history as a node is asked for it, from above in parts
+        told.blocks(*(best[max(end - part, 0) : end]))
+    told.blocks(block(TIP + 13, "b"), whole=True)
+    stands: dict[int, str] = {}
+    for event in told.take(Block):
+        stands = {h: hash_ for h, hash_ in stands.items() if not event.orphans or h < event.height}
+        stands[event.height] = event.hash
+    assert stands == {b.height: b.hash for b in best} | {TIP + 13: name(TIP + 13, "b")}
+    assert told.stream.tip == TIP + 13
+
+
 def test_a_reorg_says_how_many_blocks_it_orphans(told: Told) -> None:
     told.blocks(block(TIP), block(TIP + 1)).blocks(block(TIP + 2)).take()
     told.blocks(block(TIP + 1, "b", parent="a"), block(TIP + 2, "b"), block(TIP + 3, "b"))
