@@ -70,7 +70,10 @@ class ChainStream(Stream):
         self._heard = 0
 
     def figures(self, ts_recv: int) -> NetworkStats | None:
-        """The newest figures as an event of now, for who comes late; None before the first, and while they are lost."""
+        """The newest figures as an event of now, for who comes late.
+
+        None before the first, and while they are lost or in doubt.
+        """
         stats = self._stats
         return (
             None
@@ -89,6 +92,11 @@ class ChainStream(Stream):
         """
         if self._stats is not None:
             self._stats = structs.replace(self._stats, ts_recv=0)
+
+    def doubt(self, reason: str, ts_recv: int) -> None:
+        """See `Stream.doubt`; the figures are told again as where it is lost."""
+        super().doubt(reason, ts_recv)
+        self.lost("silent", ts_recv, reason)
 
     def rest(self) -> None:
         """See `Stream.rest`."""

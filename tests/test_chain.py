@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from marketfeed.chain import EPOCH, ChainStream
 from marketfeed.chain_check import MAX_AHEAD_S
-from marketfeed.events import Block, Gap, Head, NetworkStats
+from marketfeed.events import Block, Gap, Head, NetworkStats, Recovered, Stale
 from marketfeed.outlet import Outlet
 from marketfeed.subscriptions import Subscription
 from marketfeed.venues._spec import ChainBlock
@@ -573,6 +573,16 @@ def test_a_source_that_is_back_says_so_with_the_same_figures(told: Told) -> None
     assert [type(e) for e in told.take()] == [NetworkStats]
     told.stream.blocks([block(TIP)], told.now + SECOND)
     assert told.take() == []
+
+
+def test_figures_in_doubt_are_nobodys_until_they_are_heard_again(told: Told) -> None:
+    told.blocks(block(TIP)).take()
+    told.stream.doubt("not heard for 30 s", told.now)
+    assert told.stream.figures(told.now) is None
+    told.stream.blocks([block(TIP)], told.now + SECOND)
+    told.stream.flows(told.now + SECOND)
+    assert [type(e) for e in told.take()] == [Stale, NetworkStats, Recovered]
+    assert told.stream.figures(told.now) is not None
 
 
 def test_a_stream_at_rest_begins_anew(told: Told) -> None:
