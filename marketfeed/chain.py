@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from .chain_check import Heights, Steps, check_block, check_run, check_said, difficulty_of, filling
+from .chain_check import LATEST_NS, Heights, Steps, check_block, check_run, check_said, difficulty_of, filling
 from .chain_fees import Fees
 from .events import Block, NetworkStats
 from .mining.coins import Coin, coin
@@ -164,7 +164,7 @@ class ChainStream(Stream):
         given = {name: value for name, value in said.items() if value is not None}
         if "bits" in given:
             given["difficulty"] = difficulty_from_bits(given["bits"])
-        check_said(height, given)
+        check_said(height, epoch_start_s, given, ts_recv)
         if height is not None and not self._told:
             self._check_height(height, ts_recv)
         if "difficulty" in given:
@@ -342,7 +342,8 @@ class ChainStream(Stream):
             window_time_s=window.time_s if window else None,
             previous_change_percent=_change(before, block),
         )
-        return {"retarget_change": seen.change_percent, "retarget_ts": seen.estimated_retarget_ms * 1_000_000}
+        at = seen.estimated_retarget_ms * 1_000_000
+        return {"retarget_change": seen.change_percent, "retarget_ts": at if at <= LATEST_NS else None}
 
 
 def _change(before: ChainBlock | None, block: ChainBlock) -> float:

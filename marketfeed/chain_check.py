@@ -13,6 +13,10 @@ MAX_AHEAD_S = 4 * 3600
 """A header's time may be two hours ahead of honest clocks; and ours may be wrong too."""
 EARLIEST_S = 1_231_006_505
 """The first block of the first chain."""
+LATEST_NS = 2**63 - 1
+"""Of Unix times that others can keep."""
+MOST_CHANGE = 1000
+"""Percent of an expected change; the rules allow 300."""
 LEAST_DIFFICULTY, MOST_DIFFICULTY = 1e-3, 1e40
 """Beyond those of all chains."""
 MOST_STEP = 4
@@ -31,14 +35,18 @@ def check_block(block: ChainBlock, ts_recv: int) -> None:
     name = f"block {block.height}"
     if not 0 < block.height < 2**53 or not _HASH.fullmatch(block.hash):
         raise ValueError(f"{name} has a height or a hash that no block has")
-    if block.time_s < EARLIEST_S or (ts_recv and block.time_s > ts_recv // SECOND + MAX_AHEAD_S):
-        raise ValueError(f"{name} has an absurd time: {block.time_s} s")
+    _check_time(name, block.time_s, ts_recv)
     if (block.subsidy or 0) < 0 or (block.fees or 0) < 0:
         raise ValueError(f"{name} pays a negative amount")
     difficulty = difficulty_of(block)
     check_difficulty(difficulty, f"{name} has ")
     if block.bits is not None and block.difficulty is not None and abs(block.difficulty / difficulty - 1) > 1e-9:
         raise ValueError(f"{name} has difficulty {block.difficulty!r}, and its bits say {difficulty!r}")
+
+
+def _check_time(name: str, time_s: int, ts_recv: int) -> None:
+    if time_s < EARLIEST_S or (ts_recv and time_s > ts_recv // SECOND + MAX_AHEAD_S):
+        raise ValueError(f"{name} has an absurd time: {time_s} s")
 
 
 def check_run(blocks: Sequence[ChainBlock]) -> None:
@@ -55,8 +63,14 @@ def check_difficulty(difficulty: float, what: str = "") -> None:
         raise ValueError(f"{what}difficulty {difficulty!r}, which no chain has")
 
 
-def check_said(height: int | None, said: Mapping[str, float]) -> None:
+def check_said(height: int | None, epoch_start_s: int | None, said: Mapping[str, float], ts_recv: int) -> None:
     """Raise ValueError where one of a network's figures is no number, or none that a chain has."""
+    if epoch_start_s is not None:
+        _check_time("the epoch", epoch_start_s, ts_recv)
+    if not -100 <= said.get("retarget_change", 0) <= MOST_CHANGE:
+        raise ValueError(f"a change of difficulty by {said['retarget_change']!r} % is none")
+    if not 0 <= said.get("retarget_ts", 0) <= LATEST_NS:
+        raise ValueError(f"a retarget at {said['retarget_ts']!r} ns is none")
     if "difficulty" in said:
         check_difficulty(said["difficulty"])
     if "hashrate" in said and not (isfinite(said["hashrate"]) and said["hashrate"] > 0):

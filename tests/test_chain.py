@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketfeed.chain import EPOCH, ChainStream
-from marketfeed.chain_check import MAX_AHEAD_S
+from marketfeed.chain_check import EARLIEST_S, MAX_AHEAD_S
 from marketfeed.events import Block, Gap, Head, NetworkStats, Recovered, Stale
 from marketfeed.outlet import Outlet
 from marketfeed.subscriptions import Subscription
@@ -275,6 +275,12 @@ def test_P10_blocks_must_follow_each_other(told: Told) -> None:
         {"fees": float("inf")},
         {"bits": 0},
         {"height": -5},
+        {"epoch_start_s": 5},
+        {"epoch_start_s": 2**62},
+        {"retarget_change": 1e34, "retarget_ts": NOW * SECOND},
+        {"retarget_change": float("nan")},
+        {"retarget_change": 1.0, "retarget_ts": 99_999_999_999 * SECOND},
+        {"retarget_change": 1.0, "retarget_ts": -1},
     ],
     ids=str,
 )
@@ -283,6 +289,13 @@ def test_P10_figures_that_cannot_be_are_refused(told: Told, said: dict[str, Any]
     with pytest.raises(ValueError, match=r"\w"):
         told.network(**said)
     assert told.take() == []
+
+
+def test_P10_a_retarget_beyond_all_clocks_is_not_forecast(told: Told) -> None:
+    start = 868_896
+    told.blocks(block(start, time_s=EARLIEST_S)).blocks(*(block(start + i) for i in range(1, 105)))
+    stats = told.best()
+    assert (stats.retarget_change, stats.retarget_ts) == (-75.0, None)
 
 
 @pytest.mark.parametrize("difficulty", [0.9e-3, 1.1e40])
