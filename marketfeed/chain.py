@@ -170,8 +170,10 @@ class ChainStream(Stream):
         if "difficulty" in given:
             self._check_step([given["difficulty"]])
         self._heard += 1
-        if height is not None and not self._told and height != self.tip:
-            self.tip = height  # of a source that tells no blocks
+        if height is not None and not self._told and height != self.tip:  # of a source that tells no blocks
+            if height // EPOCH != self.tip // EPOCH:
+                self._forget_forecast()
+            self.tip = height
         if epoch_start_s is not None and self.tip:
             first = self.tip - self.tip % EPOCH
             began = self._told.get(first - (self._coin.retarget == "ltc"))
@@ -182,6 +184,8 @@ class ChainStream(Stream):
                 given.pop("retarget_ts", None)
         if "fees" in given:
             self._fees.say(given.pop("fees"), ts_recv)
+        if "hashrate" not in given:
+            given.pop("hashrate_blocks", None)
         self._said.update(given)
         self._tell_stats(ts_recv)
 
@@ -206,14 +210,17 @@ class ChainStream(Stream):
         self._said.pop("difficulty", None)
         self._said.pop("bits", None)
 
+    def _forget_forecast(self) -> None:
+        self._said.pop("retarget_change", None)
+        self._said.pop("retarget_ts", None)
+
     def _take(self, block: ChainBlock, ts_recv: int) -> None:
         orphans = self._leave(block, ts_recv) if self.tip else 0
         self._told[block.height] = block
         self.tip = block.height
         self._forget_difficulty()
         if block.height % EPOCH == 0:
-            self._said.pop("retarget_change", None)
-            self._said.pop("retarget_ts", None)
+            self._forget_forecast()
             start = block if self._coin.retarget == "btc" else self._told.get(block.height - 1)
             self._epoch = Epoch(block.height, (start or block).time_s, exact=start is not None)
         self._tell_block(block, orphans, ts_recv)

@@ -548,6 +548,14 @@ def test_a_forecast_of_the_epoch_before_is_not_one_of_this() -> None:
     assert told.best().retarget_change == 1.0
 
 
+def test_a_forecast_ends_with_its_epoch_where_no_blocks_are_told(told: Told) -> None:
+    said = {"difficulty": DIFFICULTY, "retarget_change": 4.0, "retarget_ts": NOW * SECOND}
+    assert told.network(height=870_910, **said).best().retarget_change == 4.0
+    assert told.network(height=870_911, difficulty=DIFFICULTY).best().retarget_change == 4.0
+    stats = told.network(height=870_912, difficulty=DIFFICULTY).best()
+    assert (stats.retarget_change, stats.retarget_ts) == (None, None)
+
+
 def test_the_next_subsidy_is_counted_down(told: Told) -> None:
     stats = told.blocks(block(TIP)).best()
     assert (stats.reward, stats.subsidy_height, stats.next_subsidy) == (312_500_000, 1_050_000, 156_250_000)
@@ -575,6 +583,13 @@ def test_measured_hashrate_is_told_as_such(told: Told) -> None:
     told.now += 60 * SECOND
     measured = told.network(hashrate=7e20, hashrate_blocks=120).best()
     assert (measured.hashrate, measured.hashrate_blocks) == (7e20, 120)
+
+
+def test_a_measured_hashrate_that_is_not_said_again_keeps_its_blocks(told: Told) -> None:
+    told.blocks(block(TIP)).network(hashrate=7e20, hashrate_blocks=120).take()
+    told.now += 60 * SECOND
+    stats = told.network(fees=5.0, hashrate_blocks=0).best()
+    assert (stats.hashrate, stats.hashrate_blocks) == (7e20, 120)
 
 
 def test_a_source_that_is_back_says_so_with_the_same_figures(told: Told) -> None:
