@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from ..events import Head, Input, MiningProfit, NetworkStats, channel_of
+from ..events import Block, Head, Input, MiningProfit, NetworkStats, Ticker, Trade, channel_of
 from ..mining.ranking import Ranking
 
 DAY_NS = 86_400 * 10**9
@@ -87,7 +87,8 @@ class Board:
             return
         if isinstance(event, NetworkStats):
             self._chains[event.venue, event.symbol] = event
-        self._spoke[f"{event.venue}:{event.symbol}:{channel_of(event)}"] = event.ts_recv
+        if isinstance(event, Trade | Ticker | Block | NetworkStats):  # what is told of silence is no sign of life
+            self._spoke[f"{event.venue}:{event.symbol}:{channel_of(event)}"] = event.ts_recv
 
     @property
     def whole(self) -> bool:

@@ -4,7 +4,7 @@ import pytest
 from marketfeed.cli._mine_board import MOST, Board, Course
 from marketfeed.cli._mine_frame import PLAIN_BARS, Frame, spark
 from marketfeed.cli._mine_view import view
-from marketfeed.events import Input, MiningProfit, NetworkStats, Term, Ticker
+from marketfeed.events import Input, MiningProfit, NetworkStats, Stale, Term, Ticker
 
 NOW = 1_795_000_000 * 10**9
 SECOND = 10**9
@@ -72,6 +72,13 @@ def test_a_drawing():
 def test_ages_are_of_the_last_sign_of_life():
     shown = board(profit(), Ticker(venue="kraken", symbol="BTC-USD", ts_recv=NOW + 59 * SECOND, last=1.0))
     assert any("kraken 1.0 s" in line for line in view(shown, Frame(columns=80), NOW + 60 * SECOND))
+
+
+def test_silence_that_is_told_is_no_sign_of_life():
+    silent = Stale(venue="mempool", symbol="BTC", ts_recv=NOW + 59 * SECOND, channel="chain", reason="silent for 120 s")
+    assert any(
+        "mempool 2 min 30 s" in line for line in view(board(profit(), silent), Frame(columns=120), NOW + 60 * SECOND)
+    )
 
 
 def test_a_change_that_is_locked_in():
