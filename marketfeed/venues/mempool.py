@@ -182,6 +182,8 @@ class Decoder(Asking):
             forecast = _forecast(answer.body)
             if forecast is not None:
                 self._on_forecast(answer.sink, forecast, answer.recv_ns)
+        if self._held:  # since the last call was made: nobody else asks for what is missing
+            yield from self.conversation(native)
 
     def _on_stats(self, answer: Answer) -> None:
         stats = _stats(answer.body)

@@ -361,6 +361,18 @@ def test_a_block_asks_for_a_new_forecast_where_none_comes_with_it() -> None:
     assert other.port.polls == [], "its constants may be Bitcoin's"
 
 
+def test_P15_a_hole_that_comes_while_a_forecast_is_asked_for_is_filled_too() -> None:
+    talk = begin(tip=100).frame({"block": block(101)})
+    talk.ask()
+    assert talk.answer(STATS) is True
+    assert talk.ask() == Request("/api/v1/difficulty-adjustment")
+    talk.frame({"block": block(104)})
+    assert talk.answer(DA) is True
+    asked = talk.serve(lambda r: DA if "difficulty" in r.path else earlier(r))
+    assert [r.path for r in asked] == ["/api/v1/blocks/103", "/api/v1/difficulty-adjustment"]
+    assert talk.sink.heights == [[101], [*range(95, 105)]]
+
+
 def test_a_forecast_may_be_unknown() -> None:
     talk = begin(tip=100).frame({"block": block(101)})
     talk.serve(lambda r: b"null" if "difficulty" in r.path else STATS)
