@@ -277,7 +277,7 @@ class ChainStream(Stream):
         if stats is None:
             return
         known = self._stats
-        if known is not None and not news and ts_recv - known.ts_recv < REST_NS:
+        if known is not None and not news and 0 <= ts_recv - known.ts_recv < REST_NS:
             same = {n: getattr(known, n) for n in ("hashrate", "hashrate_blocks", "ts_recv")}
             if known.retarget_change is not None:
                 same |= {"retarget_change": known.retarget_change, "retarget_ts": known.retarget_ts}

@@ -27,6 +27,7 @@ class Fees:
 
     def mean(self, known: Mapping[int, ChainBlock], tip: int, ts_recv: int) -> tuple[float | None, int]:
         """Mean over the last 144, and over how many blocks it is: of those known, the rest as the source says."""
+        self._at = min(self._at, ts_recv)  # the clock may have been set back
         if ts_recv - self._at >= BELIEVED_NS:
             self._said = None
         paid = [b.fees for height, b in known.items() if b.fees is not None and height > tip - FEE_BLOCKS]

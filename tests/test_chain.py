@@ -478,6 +478,16 @@ def test_a_mean_of_fees_is_believed_for_two_hours(told: Told) -> None:
     assert told.network(fees=144.0).best().fees_blocks == 144
 
 
+def test_a_clock_set_back_keeps_no_figures_and_no_mean_of_fees(told: Told) -> None:
+    told.blocks(block(TIP, fees=288)).network(fees=144.0, fees_blocks=144).take()
+    told.now -= 6 * 3600 * SECOND
+    assert told.network(fees=None).best().fees_blocks == 144
+    told.now += 7198 * SECOND
+    assert told.network(fees=None).best().fees_blocks == 144
+    told.now += 2 * SECOND
+    assert told.network(fees=None).best().fees_blocks == 0
+
+
 def test_of_fees_and_subsidy_only_the_miners_part_counts() -> None:
     told = Told("DASH")
     told.network(height=2_399_999, difficulty=1e8, fees=400.0, fees_blocks=100)
