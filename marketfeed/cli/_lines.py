@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from ..events import Block, BookDelta, BookSnapshot, Head, Instrument, NetworkStats, Ticker, Trade
+from ..mining.coins import COINS
 from ..mining.units import format_hashrate
 from ..text import escaped
 from ..trusted_book import TrustedBook
@@ -120,12 +121,13 @@ class Lines:
         return [cell for cell in cells if cell.text]
 
     def _network(self, stats: NetworkStats) -> list[Cell]:
-        change = stats.retarget_change
+        change, coin = stats.retarget_change, COINS.get(stats.symbol)
+        unit = "Sol/s" if coin is not None and "Sol" in coin.hash_unit else "H/s"
         cells = [
             Cell(7, "network", "tag", left=True, colour="dim"),
             Cell(10, f"{stats.height:,}", "height"),
             Cell(3, f"difficulty {stats.difficulty:,.0f}"),
-            Cell(2, format_hashrate(stats.hashrate)),
+            Cell(2, format_hashrate(stats.hashrate, unit)),
             Cell(1, "" if change is None else f"next {change:+.2f} % at {stats.retarget_height:,}"),
         ]
         return [cell for cell in cells if cell.text]

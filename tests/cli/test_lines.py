@@ -66,6 +66,23 @@ def test_a_ticker_shows_what_it_carries():
     assert "-" in lines().line(ev.Ticker(venue="v", bid=1.0, bid_size=1.0))
 
 
+@pytest.mark.parametrize(
+    ("coin", "said"), [("ZEC", "13.9066 GSol/s"), ("BTC", "13.9066 GH/s"), ("NEW", "13.9066 GH/s")]
+)
+def test_a_hashrate_has_the_unit_of_its_coin(coin, said):
+    stats = ev.NetworkStats(
+        venue="node",
+        symbol=coin,
+        ts_recv=1,
+        seq_local=1,
+        height=3_323_688,
+        difficulty=127e6,
+        hashrate=13.90664e9,
+        reward=1,
+    )
+    assert said in lines().line(stats)
+
+
 def test_a_book_is_told_when_its_best_prices_change():
     book = TrustedBook("v:BTC-USD:book")
     shown = lines(books=lambda _: book)
