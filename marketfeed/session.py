@@ -212,7 +212,9 @@ class Session(Generic[N]):
         if self._care.on_failure(token, mono_ns):
             return
         if (native := self._polling.answered(token)) is not None:
-            self._polling.failed(native, escaped(reason, SAMPLE), mono_ns)
+            why = escaped(reason, SAMPLE)
+            if self._polling.failed(native, why, mono_ns) and self._plan.url:  # else its silence ends the link
+                self._tell(VenueStatus, status="error", detail=why)
             self.deadline = 0
         elif (native := self._fetches.answered(token)) is not None:
             self._fetches.ask(native, mono_ns)

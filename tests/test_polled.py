@@ -237,6 +237,17 @@ def test_on_a_link_with_frames_of_its_own_an_answer_may_tell_nothing() -> None:
     assert re.fullmatch(r"silent for 20\.\d s", talk.closed), "the failure before is none of its reasons"
 
 
+def test_on_a_link_with_frames_of_its_own_calls_without_an_answer_are_told_once() -> None:
+    venue = structs.replace(VENUE, endpoints=Endpoints(ws="wss://node.example", rest="https://node.example"))
+    talk = Talk(venue, "BTC", channels=("chain",)).open()
+    talk.take()
+    for reason in ("refused", "refused", "no answer\x1b[2J", "no answer\x1b[2J"):
+        talk.session.on_failure(talk.fetches.pop(0).token, talk.mono_ns, reason)
+        talk.wait(2)
+    told = [(e.status, e.detail) for e in talk.take() if isinstance(e, VenueStatus)]
+    assert told == [("error", "refused"), ("error", "no answer\\x1b[2J")]
+
+
 def test_a_source_that_answers_lives_whatever_failed_between(talk: Talk) -> None:
     for number in range(20):
         talk.reply(b"busy", status=503).wait(0.5).reply(answer(869_000 + number)).wait(POLL_S)
