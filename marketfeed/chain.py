@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from .chain_check import LATEST_NS, Heights, Steps, check_block, check_run, check_said, difficulty_of, filling
-from .chain_fees import Fees
+from .chain_fees import BELIEVED_NS, Fees
 from .events import Block, NetworkStats
 from .mining.coins import Coin, coin
 from .mining.compact import difficulty_from_bits
@@ -44,6 +44,7 @@ class ChainStream(Stream):
         "_coin",
         "_epoch",
         "_fees",
+        "_forecast_at",
         "_heard",
         "_heights",
         "_said",
@@ -63,6 +64,8 @@ class ChainStream(Stream):
         self._said: dict[str, Any] = {}
         """What the source says of the next block, as in `network`."""
         self._fees = Fees()
+        self._forecast_at = 0
+        """When the source's forecast was said last."""
         self._steps = Steps(epochs=bool(self._coin.retarget))
         self._heights = Heights(self._coin.block_time_s, KEPT)
         self._epoch = Epoch()
@@ -184,6 +187,8 @@ class ChainStream(Stream):
                 given.pop("retarget_ts", None)
         if "fees" in given:
             self._fees.say(given.pop("fees"), ts_recv)
+        if "retarget_change" in given:
+            self._forecast_at = ts_recv
         if "hashrate" not in given:
             given.pop("hashrate_blocks", None)
         self._said.update(given)
@@ -331,7 +336,7 @@ class ChainStream(Stream):
 
     def _forecast(self, ts_recv: int) -> dict[str, Any]:
         said, tip, epoch = self._said, self.tip, self._epoch
-        if "retarget_change" in said:
+        if "retarget_change" in said and ts_recv - self._forecast_at < BELIEVED_NS:
             return {"retarget_change": said["retarget_change"], "retarget_ts": said.get("retarget_ts")}
         block = self._told.get(tip)
         if not self._coin.retarget or epoch.first != tip - tip % EPOCH or block is None:

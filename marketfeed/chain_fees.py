@@ -9,7 +9,7 @@ FEE_BLOCKS = 144
 FEES_LEAST = 20
 """Known blocks below which their mean is luck: one block of huge fees would be most of it."""
 BELIEVED_NS = 2 * 3600 * SECOND
-"""How long a source's mean stands after it was last said."""
+"""How long a source's mean, or its forecast of a retarget, stands after it was last said."""
 
 
 class Fees:

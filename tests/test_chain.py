@@ -566,6 +566,16 @@ def test_a_forecast_ends_with_its_epoch_where_no_blocks_are_told(told: Told) -> 
     assert (stats.retarget_change, stats.retarget_ts) == (None, None)
 
 
+def test_a_forecast_is_believed_for_two_hours(told: Told) -> None:
+    told.blocks(block(TIP)).network(epoch_start_s=NOW - 104 * 500, retarget_change=1.0, retarget_ts=NOW * SECOND).take()
+    told.now += 7198 * SECOND
+    assert told.network(hashrate=7e20).best().retarget_change == 1.0
+    told.now += 60 * SECOND
+    stats = told.network(hashrate=7e20).best()
+    assert stats.retarget_change == pytest.approx((600 * 105 / (told.now // SECOND - NOW + 104 * 500) - 1) * 100)
+    assert stats.retarget_ts > told.now
+
+
 def test_the_next_subsidy_is_counted_down(told: Told) -> None:
     stats = told.blocks(block(TIP)).best()
     assert (stats.reward, stats.subsidy_height, stats.next_subsidy) == (312_500_000, 1_050_000, 156_250_000)
