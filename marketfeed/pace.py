@@ -8,7 +8,7 @@ from .venues._spec import Pace
 SECOND = 1_000_000_000
 LATE_NS = 1_000_000
 """What a turn may be late by; the way to a venue varies by more."""
-BANNED = frozenset({403, 418, 429})
+BANNED = frozenset({402, 403, 418, 429})
 """Statuses by which a venue sends an address away; without a Retry-After they mean a minute."""
 
 

@@ -281,7 +281,7 @@ def test_what_is_spent_of_a_quota_and_what_waits_for_its_turn() -> None:
 
 @pytest.mark.parametrize(
     ("status", "retry_after_s", "away_s"),
-    [(200, None, 0), (503, None, 0), (503, 7.0, 7), (429, None, 60), (418, 120.0, 120), (403, 0.0, 0)],
+    [(200, None, 0), (503, None, 0), (503, 7.0, 7), (402, None, 60), (429, None, 60), (418, 120.0, 120), (403, 0.0, 0)],
 )
 def test_T14_an_answer_is_heeded_by_its_status_and_its_retry_after(
     status: int, retry_after_s: float | None, away_s: int

@@ -652,6 +652,7 @@ def http(head: bytes, *headers: bytes, body: bytes = b"no") -> Script:
     [
         (b"429 Too Many Requests", [b"Retry-After: 17"], 429, 17.0, False),  # T14
         (b"418 I'm a teapot", [b"retry-after:  3600 "], 418, 3600.0, False),
+        (b"402 Payment Required", [], 402, None, False),
         (b"403 Forbidden", [], 403, None, False),
         (b"429 Later", [b"Retry-After: soon"], 429, None, False),
         (b"429 Later", [b"Retry-After: Thu, 01 Jan 1970 00:00:10 GMT"], 429, 0.0, False),

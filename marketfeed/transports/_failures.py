@@ -13,12 +13,13 @@ from ..text import escaped
 MAX_RETRY_AFTER_S = 30 * 86_400.0
 """A venue may send us away for so long and no longer; beyond it is a mistake or an attack."""
 
-RETRIED_4XX = frozenset({403, 408, 418, 421, 425, 429})
+RETRIED_4XX = frozenset({402, 403, 408, 418, 421, 425, 429})
 """Refusals that pass: limits and bans. Any other 3xx or 4xx means that the call itself must change."""
 
 ADVICE = {
     400: "it does not take this request: check the endpoint",
     401: "it wants a valid key",
+    402: "the calls that it gives away are spent",
     403: "forbidden: a ban, a firewall or a blocked region",
     404: "there is nothing at this address: check the endpoint",
     418: "banned for breaking its rate limits",
