@@ -655,7 +655,7 @@ def test_a_quiet_book_that_lost_nothing_is_known_again_once_a_slow_disk_has_caug
         monkeypatch.setattr(Journal, "add", slowly)
         async with mf.Feed() as feed:
             one = Run(feed, tmp_path / "data")
-            async with one.recorder(waiting_bytes=1_000) as recorder:
+            async with one.recorder(waiting_bytes=20_000) as recorder:
                 opened(one)
                 await one.idle(recorder)
                 one.clock.move(60)
@@ -663,7 +663,7 @@ def test_a_quiet_book_that_lost_nothing_is_known_again_once_a_slow_disk_has_caug
                 one.tell(1)
                 await one.until(stuck.is_set)
                 while "lagged" not in one.statuses():
-                    one.tell(20)
+                    one.tell(100)
                     await asyncio.sleep(0.001)
                 lost = one.status("lagged").ts_from
                 one.tell(20)
