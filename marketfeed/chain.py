@@ -336,6 +336,7 @@ class ChainStream(Stream):
 
     def _forecast(self, ts_recv: int) -> dict[str, Any]:
         said, tip, epoch = self._said, self.tip, self._epoch
+        self._forecast_at = min(self._forecast_at, ts_recv)  # the clock may have been set back
         if "retarget_change" in said and ts_recv - self._forecast_at < BELIEVED_NS:
             return {"retarget_change": said["retarget_change"], "retarget_ts": said.get("retarget_ts")}
         block = self._told.get(tip)

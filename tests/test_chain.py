@@ -576,6 +576,14 @@ def test_a_forecast_is_believed_for_two_hours(told: Told) -> None:
     assert stats.retarget_ts > told.now
 
 
+def test_a_forecast_grows_old_where_the_clock_is_set_back(told: Told) -> None:
+    told.blocks(block(TIP)).network(retarget_change=1.0, retarget_ts=NOW * SECOND).take()
+    told.now -= 6 * 3600 * SECOND
+    assert told.network(hashrate=7e20).best().retarget_change == 1.0
+    told.now += 7258 * SECOND
+    assert told.network(hashrate=7e20).best().retarget_change != 1.0
+
+
 def test_the_next_subsidy_is_counted_down(told: Told) -> None:
     stats = told.blocks(block(TIP)).best()
     assert (stats.reward, stats.subsidy_height, stats.next_subsidy) == (312_500_000, 1_050_000, 156_250_000)
