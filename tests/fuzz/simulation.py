@@ -156,6 +156,7 @@ def main() -> None:
                 print(f"seed {result['seed']}: {result['wrong']}\nto repeat: {again}", flush=True)
             elif args.verbose:
                 print(figures.text(result), flush=True)
+        pool.shutdown()  # one that is not waited for may write to a pipe that is closed, as Python ends
     except KeyboardInterrupt:
         print(f"stopped after {len(found)} of {len(seeds)} runs", flush=True)
     finally:
