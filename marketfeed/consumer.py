@@ -159,6 +159,11 @@ class Consumer:
             return "too slow"
         return "closed" if isinstance(self._ended, StopAsyncIteration) else "failed"
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a whole book fits in beside what waits: many at once would push each other out."""
+        return self._bytes <= self._max_bytes // 2
+
     def backlog(self) -> tuple[int, int]:
         """(bytes that what is queued is reckoned at, how long the oldest has waited in nanoseconds)."""
         return self._bytes, max(0, self._clock.mono_ns() - self._queue[0][0]) if self._queue else 0

@@ -112,9 +112,10 @@ class Hub:
         self._mend(consumer)
 
     def _mend(self, consumer: Consumer) -> None:
-        torn = consumer.torn.copy()
-        consumer.torn.clear()
-        for venue, symbol in torn:
+        for venue, symbol in consumer.torn.copy():
+            if not consumer.has_room:
+                return  # the others once it has read
+            consumer.torn.discard((venue, symbol))
             stream = self.streams.find(venue, symbol, "book")
             if isinstance(stream, BookStream) and stream.view.live:
                 consumer.offer([stream.snapshot_event()])

@@ -187,6 +187,28 @@ async def test_a_torn_book_is_mended_in_a_market_that_falls_quiet() -> None:
     assert book.bids() == market.stream.view.bids()
 
 
+@virtual
+async def test_torn_books_come_whole_as_there_is_room_and_push_nothing_out() -> None:
+    market = Market()
+    consumer = market.consumer(policy="drop_oldest", max_bytes=100_000, books=True)
+    symbols = [f"C{n}-USD" for n in range(10)]
+    for symbol in symbols:
+        market.stream = market.hub.streams.get(toy.subscription(symbol))  # type: ignore[assignment]
+        market.open(levels=100)
+        market.deliver()
+        waiting(consumer)
+    consumer.torn.update(("toy", symbol) for symbol in symbols)
+    market.trade()
+    market.deliver()
+    whole: set[str] = set()
+    async with asyncio.timeout(5):
+        while len(whole) < len(symbols):
+            event = await anext(consumer)
+            if isinstance(event, BookSnapshot):
+                whole.add(event.symbol)
+    assert consumer.dropped == 0
+
+
 def test_a_torn_book_that_is_void_itself_waits_for_its_next_epoch(market: Market) -> None:
     consumer = market.consumer(policy="drop_oldest", max_events=2, books=True)
     market.open()

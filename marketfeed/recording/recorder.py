@@ -8,15 +8,13 @@ reason for its length.
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Any, Self, TypeVar
-
-from msgspec import structs
 
 from ..clock import Clock, SystemClock
 from ..consumer import MAX_BYTES
@@ -29,7 +27,6 @@ from ..events import (
     Event,
     Gap,
     Head,
-    Instrument,
     Lagged,
     RecorderStatus,
     Refused,
@@ -47,6 +44,7 @@ from .losses import RECORDER
 from .payload import pack
 from .seal import JOURNAL, Manifest, Sealer, manifests
 from .sealing import SealingProcess, Seals
+from .sent_whole import Market, SentWhole
 from .times import WAITED
 from .writer import Limits, Writer
 
@@ -95,8 +93,8 @@ class Recorder:
         self._waiting_bytes = waiting_bytes
         self._left_out = _LeftOut()
         self._ending = False
-        self._sends_whole = True
-        """Whether books that are sent whole come next: at the start, and after some lost changes."""
+        self._overflowed = 0
+        self._sent_whole = SentWhole()
         self._executor = ThreadPoolExecutor(1, "marketfeed sealer")
         self._stop = threading.Event()
         self._opened: Future[tuple[Writer, int]] = Future()
@@ -153,16 +151,12 @@ class Recorder:
 
     async def _record(self, writer: Writer) -> None:
         """Hand on what comes; nothing here waits for the disk."""
-        began = False
         try:
             async for events in self._consumer.batches():
-                if self._sends_whole:
-                    self._sends_whole = False
-                    events = list(_standing(events, not began))  # noqa: PLW2901
-                began = True
-                for some in _chunks(events):
+                for some in _chunks(self._sent_whole.dated(events)):
                     self._take(writer, some)
                     await asyncio.sleep(0)
+                self._look_for_overflow()
         except Exception as exc:
             log.error("recording ends: %r", exc)
             self._consumer.close()
@@ -190,14 +184,24 @@ class Recorder:
         left = self._left_out
         if left.events:
             self._left_out = _LeftOut()
-            streams = self._feed.stats().streams.values()
-            self._mend(left.torn.union((one.venue, one.symbol) for one in streams if one.channel == "book"))
+            self._mend(left.torn.union(self._books()))
             self._tell("resumed", ts_from=left.since, ts_to=left.until, events=left.events)
 
-    def _mend(self, torn: set[tuple[str, str]]) -> None:
+    def _look_for_overflow(self) -> None:
+        """The queue's `Lagged` tells readers of the recording; it tells nobody else, and voids every book for them."""
+        lost, self._overflowed = self._consumer.dropped - self._overflowed, self._consumer.dropped
+        if lost and not self._ending:
+            log.error("events came faster than they can be taken: %d are left out", lost)
+            self._mend(self._books())
+            self._tell("lagged", detail="events came faster than they can be taken", events=lost)
+
+    def _books(self) -> set[Market]:
+        return {(one.venue, one.symbol) for one in self._feed.stats().streams.values() if one.channel == "book"}
+
+    def _mend(self, torn: Iterable[Market]) -> None:
         """Have these books sent whole, after the next word."""
         self._consumer.torn.update(torn)
-        self._sends_whole = True
+        self._sent_whole.ask(torn)
 
     def _give(self, writer: Writer, events: list[Head]) -> None:
         try:
@@ -317,26 +321,6 @@ class _LeftOut:
         self.since = self.since or events[0].ts_recv
         self.until = max(self.until, *(event.ts_recv for event in events))
         self.torn.update((event.venue, event.symbol) for event in events if channel_of(event) == "book")
-
-
-def _standing(events: list[Event[Any]], first: bool) -> Iterator[Event[Any]]:
-    """The events, books that are sent whole as of the word that has them sent: what comes before it, where it is the
-    first, and after it, where it says that some were left out.
-
-    Such a book bears the time of its newest change, which was not recorded: readers would take it for one that has
-    changed unseen since.
-    """
-    words = (event.ts_recv for event in events if isinstance(event, RecorderStatus))
-    since = next(words, 0) if first else 0
-    for event in events:
-        if isinstance(event, BookSnapshot):
-            yield structs.replace(event, ts_recv=since) if event.ts_recv < since else event
-            continue
-        if isinstance(event, RecorderStatus):
-            since = event.ts_recv
-        elif not isinstance(event, Instrument):
-            since = 0
-        yield event
 
 
 def _chunks(events: list[Event[Any]]) -> Iterator[list[Head]]:

@@ -842,6 +842,39 @@ async def test_a_burst_that_overflows_the_queue_is_told_in_the_data() -> None:
 
 
 @plain
+async def test_every_book_is_sent_whole_after_the_queue_overflowed(tmp_path: Path) -> None:
+    """Its `Lagged` voids also those that lost nothing, and nobody but the recording reads it."""
+    async with mf.Feed() as feed:
+        one = Run(feed, tmp_path / "data")
+        levels = tuple((float(price), 1.0) for price in range(20_000))
+        async with one.recorder() as recorder:
+            opened(one)
+            await one.idle(recorder)
+            one.clock.move(60)
+            for number in range(80):
+                feed.tell(
+                    ev.BookSnapshot,
+                    venue="v",
+                    symbol="A-B",
+                    ts_recv=one.clock.unix_ns() - 80 + number,
+                    epoch=1,
+                    seq=1,
+                    bids=levels,
+                    asks=(),
+                )
+            await one.until(lambda: "lagged" in one.statuses())
+            told = one.status("lagged")
+            await one.idle(recorder)
+            one.clock.move(60)
+    data = open_recording(one.path)
+    (lagged,) = [event for event in data.events("life") if isinstance(event, ev.Lagged)]
+    assert told.events == lagged.dropped
+    assert data.book_at("binance", "BTC-USDT", lagged.ts_recv - 1).state == "void"
+    assert data.book_at("binance", "BTC-USDT", told.ts_recv).bids() == [(1.0, 1.0)]
+    assert data.missing().column("cause").to_pylist().count("lagged") == 1
+
+
+@plain
 async def test_an_event_that_cannot_be_packed_is_left_out_and_told(caplog: pytest.LogCaptureFixture) -> None:
     async with mf.Feed() as feed:
         one = Run(feed, disk=new_disk())
