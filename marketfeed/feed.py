@@ -275,6 +275,7 @@ class Feed:
             max_events=max_events,
             max_lag_s=max_lag_s,
             max_bytes=max_bytes,
+            exact=self.exact,
             name=name,
         )
         consumer.on_end(self._hub.leave)

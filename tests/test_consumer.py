@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
+import tracemalloc
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -170,6 +172,42 @@ def test_memory_is_counted_down_as_events_are_read(desk: Desk) -> None:
     for _ in range(20):
         consumer.offer([desk.snapshot(levels=levels)])
         assert len(waiting(consumer)) == 1
+
+
+def numbered(kind: str, n: int, number: Callable[[str], Any]) -> Head:
+    """An event of which no part is any other's."""
+    head: dict[str, Any] = {
+        "venue": "v",
+        "symbol": "A-B",
+        "ts_recv": 10**18 + n,
+        "ts_event": 10**18 - n,
+        "seq_local": n,
+    }
+    price, size = number(f"65000.{n:03}"), number(f"0.{n:06}1")
+    if kind == "trade":
+        return Trade(**head, price=price, size=size, side="buy", id=f"{n:020}")
+    if kind == "ticker":
+        rest = {name: number(f"65000.{n:03}") for name in ("ask", "ask_size", "last", "volume_24h")}
+        return Ticker(**head, bid=price, bid_size=size, **rest)
+    levels = tuple((number(f"{65_000 + n}.{i:03}"), number(f"{n}.{i:03}")) for i in range(40))
+    return BookSnapshot(**head, epoch=1, seq=10**9 + n, bids=levels, asks=())
+
+
+@pytest.mark.parametrize("number", [float, Decimal])
+@pytest.mark.parametrize("kind", ["trade", "ticker", "snapshot"])
+def test_what_waits_takes_no_more_memory_than_it_is_reckoned_at(
+    desk: Desk, kind: str, number: Callable[[str], Any]
+) -> None:
+    consumer = desk.consumer(exact=number is Decimal, max_events=10_000)
+    tracemalloc.start()
+    try:
+        for n in range(1_000, 2_000):
+            consumer.offer([numbered(kind, n, number)])
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert len(consumer) == 1_000
+    assert 0.5 < taken / consumer.backlog()[0] < 1
 
 
 def test_a_consumer_may_wait_longer_and_hold_more(desk: Desk) -> None:
