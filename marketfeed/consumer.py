@@ -88,6 +88,8 @@ class Consumer:
         self._judging = False
         self._books: dict[str, TrustedBook[Any]] | None = {} if books else None
         self.torn: set[tuple[str, str]] = set()
+        self.whole = 0
+        """`seq_local` of the newest book that was sent whole."""
         self._on_end: Callable[[Consumer], None] | None = None
         self._on_torn: Callable[[Consumer], None] | None = None
 
@@ -163,7 +165,11 @@ class Consumer:
     @property
     def has_room(self) -> bool:
         """Whether a whole book fits in beside what waits: many at once would push each other out."""
-        return self._bytes <= self._max_bytes // 2
+        if 2 * self._bytes <= self._max_bytes and 2 * len(self._queue) <= self._max_events:
+            return True
+        # one at a time for who never catches up: the next when the last was read, or left out
+        first = next((event.seq_local for _, _, event in self._queue if not isinstance(event, Lagged)), 0)
+        return first > self.whole
 
     def backlog(self) -> tuple[int, int]:
         """(bytes that what is queued is reckoned at, how long the oldest has waited in nanoseconds)."""

@@ -118,7 +118,9 @@ class Hub:
             consumer.torn.discard((venue, symbol))
             stream = self.streams.find(venue, symbol, "book")
             if isinstance(stream, BookStream) and stream.view.live:
-                consumer.offer([stream.snapshot_event()])
+                whole = stream.snapshot_event()
+                consumer.whole = whole.seq_local
+                consumer.offer([whole])
 
     def join(self, consumer: Consumer) -> None:
         """Add a consumer; it first gets every `Instrument` and a full `BookSnapshot` of each live book."""

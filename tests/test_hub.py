@@ -209,6 +209,47 @@ async def test_torn_books_come_whole_as_there_is_room_and_push_nothing_out() -> 
     assert consumer.dropped == 0
 
 
+@virtual
+async def test_torn_books_push_nothing_out_of_a_short_queue_that_is_read_fast_enough() -> None:
+    market = Market()
+    consumer = market.consumer(policy="drop_oldest", max_events=20, books=True)
+    symbols = [f"C{n}-USD" for n in range(40)]
+    for symbol in symbols:
+        market.stream = market.hub.streams.get(toy.subscription(symbol))  # type: ignore[assignment]
+        market.open()
+        market.deliver()
+        waiting(consumer)
+    consumer.torn.update(("toy", symbol) for symbol in symbols)
+    whole: set[str] = set()
+    for _ in range(200):
+        market.trade()
+        market.deliver()
+        for _ in range(min(2, len(consumer))):  # twice as fast as what comes
+            event = await anext(consumer)
+            if isinstance(event, BookSnapshot):
+                whole.add(event.symbol)
+        await asyncio.sleep(0)
+    assert (whole, consumer.dropped, consumer.torn) == (set(symbols), 0, set())
+
+
+@virtual
+async def test_a_reader_that_never_catches_up_gets_its_torn_book_whole_all_the_same() -> None:
+    market = Market()
+    market.open()
+    consumer = market.consumer(policy="drop_oldest", max_bytes=50_000, books=True)
+    waiting(consumer)
+    whole = 0
+    for n in range(1_000):
+        market.change(100.0, float(n + 1))
+        market.trade(9)
+        market.deliver()
+        if n > 50:
+            for _ in range(9):  # a tenth too slow
+                whole += isinstance(await anext(consumer), BookSnapshot)
+        await asyncio.sleep(0)
+    assert whole > 10
+
+
 def test_a_torn_book_that_is_void_itself_waits_for_its_next_epoch(market: Market) -> None:
     consumer = market.consumer(policy="drop_oldest", max_events=2, books=True)
     market.open()

@@ -132,6 +132,7 @@ class Recorder:
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._look_for_overflow()
         self._ending = True
         self._take_up()
         self._tell("ended")
@@ -184,24 +185,26 @@ class Recorder:
         left = self._left_out
         if left.events:
             self._left_out = _LeftOut()
-            self._mend(left.torn.union(self._books()))
-            self._tell("resumed", ts_from=left.since, ts_to=left.until, events=left.events)
+            at = self._mend(left.torn.union(self._books()))
+            self._tell("resumed", ts_recv=at, ts_from=left.since, ts_to=left.until, events=left.events)
 
     def _look_for_overflow(self) -> None:
         """The queue's `Lagged` tells readers of the recording; it tells nobody else, and voids every book for them."""
         lost, self._overflowed = self._consumer.dropped - self._overflowed, self._consumer.dropped
         if lost and not self._ending:
             log.error("events came faster than they can be taken: %d are left out", lost)
-            self._mend(self._books())
-            self._tell("lagged", detail="events came faster than they can be taken", events=lost)
+            at = self._mend(self._books())
+            self._tell("lagged", ts_recv=at, detail="events came faster than they can be taken", events=lost)
 
     def _books(self) -> set[Market]:
         return {(one.venue, one.symbol) for one in self._feed.stats().streams.values() if one.channel == "book"}
 
-    def _mend(self, torn: Iterable[Market]) -> None:
-        """Have these books sent whole, after the next word."""
+    def _mend(self, torn: Iterable[Market]) -> int:
+        """Have these books sent whole, after the word that is to bear the time given back."""
+        at = self._clock.unix_ns()
         self._consumer.torn.update(torn)
-        self._sent_whole.ask(torn)
+        self._sent_whole.ask(torn, at)
+        return at
 
     def _give(self, writer: Writer, events: list[Head]) -> None:
         try:
@@ -216,10 +219,11 @@ class Recorder:
             log.error("an event cannot be recorded: %r", exc)
             left = _LeftOut()
             left.add(events)
+            at = 0
             if not isinstance(events[0], BookSnapshot):  # the same would come again, for ever
-                self._mend(left.torn)
+                at = self._mend(left.torn)
             detail = f"an event cannot be recorded: {escaped(repr(exc), 200)}"
-            self._tell("lagged", detail=detail, ts_from=left.since, ts_to=left.until, events=1)
+            self._tell("lagged", ts_recv=at, detail=detail, ts_from=left.since, ts_to=left.until, events=1)
         else:
             self.events += len(events)
             writer.give(payload)

@@ -19,13 +19,14 @@ class SentWhole:
     """
 
     def __init__(self) -> None:
-        self._asked: set[Market] = set()
+        self._asked: list[tuple[int, set[Market]]] = []
+        """(time of the word, the books that follow it), oldest first"""
         self._since: dict[Market, int] = {}
         self._begun = False
 
-    def ask(self, markets: Iterable[Market]) -> None:
-        """These come after the next word that something is missing."""
-        self._asked.update(markets)
+    def ask(self, markets: Iterable[Market], at: int) -> None:
+        """These come after the word of this time that something is missing."""
+        self._asked.append((at, set(markets)))
 
     def dated(self, events: list[Event[Any]]) -> list[Event[Any]]:
         """The events, those books with the time of their word."""
@@ -42,6 +43,8 @@ class SentWhole:
                 yield structs.replace(event, ts_recv=since) if event.ts_recv < since else event
                 continue
             if isinstance(event, RecorderStatus) and event.status in {"lagged", "resumed"}:
-                self._since.update(dict.fromkeys(self._asked, event.ts_recv))
-                self._asked.clear()
+                found = next((i for i, (at, _) in enumerate(self._asked) if at == event.ts_recv), None)
+                if found is not None:  # else it is another's word; those before it were left out, and asked anew
+                    self._since.update(dict.fromkeys(self._asked[found][1], event.ts_recv))
+                    del self._asked[: found + 1]
             yield event

@@ -841,27 +841,32 @@ async def test_a_burst_that_overflows_the_queue_is_told_in_the_data() -> None:
         assert [hole for manifest in recorder.sealed for hole in manifest.holes] == [lagged]
 
 
+def burst(one: Run, count: int) -> None:
+    """So many large books in one turn of the loop: 75 are more than may wait."""
+    levels = tuple((float(price), 1.0) for price in range(20_000))
+    for number in range(count):
+        at = one.clock.unix_ns() - count + number
+        one.feed.tell(ev.BookSnapshot, venue="v", symbol="A-B", ts_recv=at, epoch=1, seq=1, bids=levels, asks=())
+
+
+@pytest.mark.parametrize("other", [False, True], ids=["", "beside another word"])
 @plain
-async def test_every_book_is_sent_whole_after_the_queue_overflowed(tmp_path: Path) -> None:
+async def test_every_book_is_sent_whole_after_the_queue_overflowed(tmp_path: Path, other: bool) -> None:
     """Its `Lagged` voids also those that lost nothing, and nobody but the recording reads it."""
     async with mf.Feed() as feed:
         one = Run(feed, tmp_path / "data")
-        levels = tuple((float(price), 1.0) for price in range(20_000))
+        feed._clock = one.clock
         async with one.recorder() as recorder:
             opened(one)
             await one.idle(recorder)
-            one.clock.move(60)
-            for number in range(80):
-                feed.tell(
-                    ev.BookSnapshot,
-                    venue="v",
-                    symbol="A-B",
-                    ts_recv=one.clock.unix_ns() - 80 + number,
-                    epoch=1,
-                    seq=1,
-                    bids=levels,
-                    asks=(),
-                )
+            one.clock.move(600)
+            burst(one, 10)
+            await one.until(lambda: not len(recorder._consumer))
+            burst(one, 60)  # while those ten are handed on
+            if other:
+                recorder._tell("resumed", detail="the disk takes data again")
+            one.clock.move(0.5)
+            burst(one, 20)
             await one.until(lambda: "lagged" in one.statuses())
             told = one.status("lagged")
             await one.idle(recorder)
@@ -871,7 +876,19 @@ async def test_every_book_is_sent_whole_after_the_queue_overflowed(tmp_path: Pat
     assert told.events == lagged.dropped
     assert data.book_at("binance", "BTC-USDT", lagged.ts_recv - 1).state == "void"
     assert data.book_at("binance", "BTC-USDT", told.ts_recv).bids() == [(1.0, 1.0)]
+    assert [event.ts_recv for event in data.events("book", venue="binance")][-1] == told.ts_recv
     assert data.missing().column("cause").to_pylist().count("lagged") == 1
+
+
+@plain
+async def test_an_overflow_at_the_very_end_is_told_too(caplog: pytest.LogCaptureFixture) -> None:
+    async with mf.Feed() as feed:
+        one = Run(feed, disk=new_disk())
+        async with one.recorder() as recorder:
+            await one.idle(recorder)
+            burst(one, 80)
+        assert one.status("lagged").events == recorder._consumer.dropped
+        assert "are left out" in caplog.text
 
 
 @plain
