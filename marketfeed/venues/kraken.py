@@ -70,14 +70,14 @@ class WTicker(Struct, Generic[S]):
     timestamp: str = ""
 
 
-class WLevel(Struct):
+class WLevel(Struct, gc=False):
     """{"price":105944.20,"qty":0.136}: read as Decimal in both modes, for the checksum is over the digits."""
 
     price: Decimal
     qty: Decimal
 
 
-class WLevelChecked(Struct):
+class WLevelChecked(Struct, gc=False):
     """The same, for the grammar and range of its numbers."""
 
     price: Price
@@ -306,8 +306,13 @@ class Decoder(Generic[N]):
         known = self._instruments.get(native)
         price_digits = known.price_digits if known else None
         size_digits = known.size_digits if known else None
-        texts = [level_text(_fixed(v.price, price_digits), _fixed(v.qty, size_digits)) for v in levels]
-        pairs: list[Any] = [(v.price, v.qty) if self._exact else (float(v.price), float(v.qty)) for v in levels]
+        texts: list[str] = []
+        pairs: list[Any] = []
+        levels.reverse()
+        while levels:  # each is let go as it is read, for its digits take more memory than what is made of them
+            v = levels.pop()
+            texts.append(level_text(_fixed(v.price, price_digits), _fixed(v.qty, size_digits)))
+            pairs.append((v.price, v.qty) if self._exact else (float(v.price), float(v.qty)))
         return tuple(pairs), texts
 
     def _on_reply(self, method: str, reply: WReply) -> None:

@@ -1,6 +1,7 @@
 """Kraken v2 as its protocol sheet has it: what it sends, what we make of it, what we ask."""
 
 import json
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from decimal import Decimal
@@ -145,6 +146,18 @@ def test_a_checksum_on_every_update_proves_the_book(begin: Begin) -> None:
 def test_without_an_instrument_the_digits_are_as_sent(begin: Begin) -> None:
     talk = begin(digits=None).frame(SNAPSHOT)
     assert talk.counts.checksums_ok == 1
+
+
+def test_an_update_that_repeats_a_level_thousands_of_times_takes_no_more_than_8_times_its_size(begin: Begin) -> None:
+    talk = begin().frame(SNAPSHOT)
+    frame = book("update", [("64523.8", "0.00037100")] * 5_000, [], 1)
+    tracemalloc.start()
+    try:
+        talk.frame(frame)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 64 * 1024 + 8 * len(frame)
 
 
 def test_P23_a_wrong_checksum_voids_that_book_and_asks_again(begin: Begin) -> None:
