@@ -45,6 +45,17 @@ class Market:
         self.book.asks.load([(101.0 + n, 1.0) for n in range(levels)])
         self.stream.opened(self, self.book, 0, 0, 1, 1)
 
+    def torn(self, consumer: Consumer, books: int, levels: int = 3) -> set[str]:
+        """Open so many books more, that the consumer has read, and tear them; gives their symbols."""
+        symbols = {f"C{n}-USD" for n in range(books)}
+        for symbol in symbols:
+            self.stream = self.hub.streams.get(toy.subscription(symbol))  # type: ignore[assignment]
+            self.open(levels)
+            self.deliver()
+            waiting(consumer)
+        consumer.torn.update(("toy", symbol) for symbol in symbols)
+        return symbols
+
     def change(self, price: float, size: float) -> None:
         levels = ((price, size),)
         side = (levels, ()) if price <= 100 else ((), levels)
@@ -191,13 +202,7 @@ async def test_a_torn_book_is_mended_in_a_market_that_falls_quiet() -> None:
 async def test_torn_books_come_whole_as_there_is_room_and_push_nothing_out() -> None:
     market = Market()
     consumer = market.consumer(policy="drop_oldest", max_bytes=100_000, books=True)
-    symbols = [f"C{n}-USD" for n in range(10)]
-    for symbol in symbols:
-        market.stream = market.hub.streams.get(toy.subscription(symbol))  # type: ignore[assignment]
-        market.open(levels=100)
-        market.deliver()
-        waiting(consumer)
-    consumer.torn.update(("toy", symbol) for symbol in symbols)
+    symbols = market.torn(consumer, 10, levels=100)
     market.trade()
     market.deliver()
     whole: set[str] = set()
@@ -213,13 +218,7 @@ async def test_torn_books_come_whole_as_there_is_room_and_push_nothing_out() -> 
 async def test_torn_books_push_nothing_out_of_a_short_queue_that_is_read_fast_enough() -> None:
     market = Market()
     consumer = market.consumer(policy="drop_oldest", max_events=20, books=True)
-    symbols = [f"C{n}-USD" for n in range(40)]
-    for symbol in symbols:
-        market.stream = market.hub.streams.get(toy.subscription(symbol))  # type: ignore[assignment]
-        market.open()
-        market.deliver()
-        waiting(consumer)
-    consumer.torn.update(("toy", symbol) for symbol in symbols)
+    symbols = market.torn(consumer, 40)
     whole: set[str] = set()
     for _ in range(200):
         market.trade()
@@ -229,7 +228,7 @@ async def test_torn_books_push_nothing_out_of_a_short_queue_that_is_read_fast_en
             if isinstance(event, BookSnapshot):
                 whole.add(event.symbol)
         await asyncio.sleep(0)
-    assert (whole, consumer.dropped, consumer.torn) == (set(symbols), 0, set())
+    assert (whole, consumer.dropped, consumer.torn) == (symbols, 0, set())
 
 
 @virtual

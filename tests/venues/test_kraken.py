@@ -148,7 +148,7 @@ def test_without_an_instrument_the_digits_are_as_sent(begin: Begin) -> None:
     assert talk.counts.checksums_ok == 1
 
 
-def test_an_update_that_repeats_a_level_thousands_of_times_takes_no_more_than_8_times_its_size(begin: Begin) -> None:
+def test_an_update_of_thousands_of_usual_levels_takes_no_more_than_8_times_its_size(begin: Begin) -> None:
     talk = begin().frame(SNAPSHOT)
     frame = book("update", [("64523.8", "0.00037100")] * 5_000, [], 1)
     tracemalloc.start()
