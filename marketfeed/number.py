@@ -8,7 +8,7 @@ In exact mode a frame is first read as floats, for their grammar, and then as `D
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -48,6 +48,11 @@ one below 1e12 whose exponent is beyond 30, since its digits then begin `0.00000
 follow each other (`","`) are three characters apart at least, so that they do not run together."""
 _SUSPECT = re.compile(rb"(?<![\w.])-?\d(?:[\d.]*[eE]([+-]?\d+)|[\d.]{39,})(?![\w.])")
 """A number with an exponent, or a long one: all others are sound."""
+_MARKS = (b"0" * MAX_CHARS, b"0e")
+"""What the shape of each such number has in it."""
+_WORDS = bytes(0x78 if chr(i).isascii() and (chr(i).isalnum() or chr(i) in "_.+-") else 0x20 for i in range(256))
+FEW = 1_000
+"""Marks that are looked at one by one; more are found sooner by reading all of a frame."""
 
 
 _ESCAPED = re.compile(rb"\\u00(?:3[0-9]|45|65|2[bdeBDE])")
@@ -67,12 +72,28 @@ def check_numbers(raw: bytes) -> None:
     """
     if _ESCAPED.search(raw):
         raise ValueError("a digit or sign of a number is escaped")
-    for match in _SUSPECT.finditer(raw):
+    for match in _suspects(raw):
         exponent = match[1]
         if len(match[0]) > MAX_CHARS:
             raise ValueError(f"number of {len(match[0])} characters, over {MAX_CHARS}")
         if exponent is not None and abs(int(exponent)) > MAX_EXPONENT:
             raise ValueError(f"exponent {int(exponent)} beyond {MAX_EXPONENT}")
+
+
+def _suspects(raw: bytes) -> Iterator[re.Match[bytes]]:
+    """The numbers to be judged. One odd word among megabytes of plain levels costs no reading of all of them."""
+    shape = raw.translate(SHAPE)
+    if sum(map(shape.count, _MARKS)) > FEW:
+        yield from _SUSPECT.finditer(raw)
+        return
+    words = raw.translate(_WORDS)
+    for mark in _MARKS:
+        at = shape.find(mark)
+        while at >= 0:
+            begin, end = words.rfind(b" ", 0, at) + 1, words.find(b" ", at)
+            end = len(raw) if end < 0 else end
+            yield from _SUSPECT.finditer(raw, begin, end)
+            at = shape.find(mark, end)
 
 
 def reader(checked: Callable[[bytes], Any], exact: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:

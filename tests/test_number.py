@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
+from marketfeed import number
 from marketfeed.number import MAX_CHARS, MAX_EXPONENT, Millis, Price, Size, check_numbers, decimals, odd, reader
 
 from .venues.numbers import BEYOND, NO_NUMBERS, NOT_POSITIVE, SOUND, TINY, UNDERFLOW
@@ -184,6 +185,19 @@ def test_any_bytes_are_judged_without_another_error(raw: bytes) -> None:
     odd(raw)
     with suppress(ValueError):
         check_numbers(raw)
+
+
+PIECES = st.sampled_from([b"1", b"09", b".", b"e", b"E", b"-", b"+", b",", b'"', b"x", b"_", b" ", b"7" * 39, b"\xe9"])
+
+
+@given(st.lists(PIECES, max_size=30), st.sampled_from([0, 10**9]))
+@example([b"1e-5", b"e-99"], 10**9)
+def test_looking_at_single_words_finds_what_reading_all_finds(pieces: list[bytes], few: int) -> None:
+    raw = b"".join(pieces)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(number, "FEW", few)
+        found = {match.span() for match in number._suspects(raw)}
+    assert found == {match.span() for match in number._SUSPECT.finditer(raw)}
 
 
 @pytest.mark.parametrize("bad", ["-1", "1.5", "100000000000000", "null"])
