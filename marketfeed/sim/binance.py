@@ -50,11 +50,11 @@ class Binance(Dialect):
 
     @cached_property
     def _rest(self) -> BinanceRest:
-        return BinanceRest(self.markets, self.troubles)
+        return BinanceRest(self.listed, self.troubles)
 
     def find(self, name: str) -> Market | None:
         """The market of a wire name such as `BTCUSDT`, in upper case."""
-        return next((m for m in self.markets.values() if wire_name(m.instrument) == name), None)
+        return next((m for m in self.markets.values() if m.listed and wire_name(m.instrument) == name), None)
 
 
 class Diff:
@@ -187,7 +187,7 @@ class BinanceConversation(Conversation):
             self._pinged = now.mono
             out.append(Ping())
         for stream, (kind, market) in self._live.items():
-            if self.mutes(MUTED_AS.get(kind, kind), market):
+            if not market.listed or self.mutes(MUTED_AS.get(kind, kind), market):
                 continue
             if kind == "depth":
                 out += self._flush(stream, now, step=False)

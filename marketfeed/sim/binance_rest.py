@@ -5,7 +5,7 @@ Source: binance-spot-api-docs, rest-api.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import orjson
 
@@ -25,8 +25,8 @@ INVALID_SYMBOL = {"code": -1121, "msg": "Invalid symbol."}
 class BinanceRest:
     """One address's view of the REST interface."""
 
-    def __init__(self, markets: Mapping[str, Market], troubles: Troubles) -> None:
-        self._markets = {m.instrument.base + m.instrument.quote: m for m in markets.values()}
+    def __init__(self, listed: Callable[[], Mapping[str, Market]], troubles: Troubles) -> None:
+        self._listed = listed
         self._troubles = troubles
         self._weight = Limit(WEIGHT, 60.0)
 
@@ -54,6 +54,10 @@ class BinanceRest:
                 return self._trades(query, max(1, min(limit, 1_000)), header)
         return json_reply({"code": -1000, "msg": "Not found."}, 404, header)
 
+    @property
+    def _markets(self) -> dict[str, Market]:
+        return {m.instrument.base + m.instrument.quote: m for m in self._listed().values()}
+
     def _trades(self, query: Mapping[str, str], limit: int, header: dict[str, str]) -> Reply:
         """Trades from an id on, oldest first; the newest ones where none is named."""
         market = self._markets.get(query.get("symbol", ""))
@@ -75,7 +79,8 @@ class BinanceRest:
         return json_reply(rows, headers=header)
 
     def _info(self, query: Mapping[str, str], now: Now, header: dict[str, str]) -> Reply:
-        wanted = list(self._markets)
+        markets = self._markets
+        wanted = list(markets)
         if "symbol" in query:
             wanted = [query["symbol"]]
         elif "symbols" in query:
@@ -84,9 +89,9 @@ class BinanceRest:
             except (orjson.JSONDecodeError, TypeError):
                 text = "Illegal characters found in parameter 'symbols'."
                 return json_reply({"code": -1100, "msg": text}, 400, header)
-        if not all(name in self._markets for name in wanted):
+        if not all(name in markets for name in wanted):
             return json_reply(INVALID_SYMBOL, 400, header)
-        body = exchange_info((self._markets[name].instrument for name in wanted), now)
+        body = exchange_info((markets[name].instrument for name in wanted), now)
         return json_reply(body, headers=header)
 
     def _depth(self, name: str, limit: int, now: Now, header: dict[str, str]) -> Reply:

@@ -107,7 +107,8 @@ class CaptureDialect(Dialect):
         self.source = source
         real = DIALECTS[source.venue]
         self.NAME, self.WS_PATH, self.CONNECTS = real.NAME, real.WS_PATH, real.CONNECTS  # type: ignore[misc]
-        self._kraken = KrakenRest({one.symbol: one for one in source.instruments()}, troubles)
+        listed = source.instruments()
+        self._kraken = KrakenRest(lambda: listed, troubles)
 
     def connect(self, path: str, query: Mapping[str, str], now: Now) -> Conversation | Reply:
         """Any path; Binance's may carry streams."""

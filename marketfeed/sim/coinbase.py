@@ -40,7 +40,7 @@ class Coinbase(Dialect):
 
     @cached_property
     def _rest(self) -> CoinbaseRest:
-        return CoinbaseRest(self.markets, self.troubles)
+        return CoinbaseRest(self.listed, self.troubles)
 
 
 class CoinbaseConversation(Conversation):
@@ -158,7 +158,9 @@ class CoinbaseConversation(Conversation):
 
     def _market(self, product: str) -> Market | None:
         market = self._venue.markets.get(product)
-        alias = None if market is None else market.instrument.alias
+        if market is None or not market.listed:
+            return None
+        alias = market.instrument.alias
         return market if alias is None else self._venue.markets.get(alias)
 
     def _products(self, channel: str) -> list[str]:

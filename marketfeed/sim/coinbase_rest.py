@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from .faults import Troubles
 from .instruments import SimInstrument
@@ -17,9 +17,9 @@ PAGE = ("start", "end", "limit")
 class CoinbaseRest:
     """Answers from the venue's markets, by product id."""
 
-    def __init__(self, markets: Mapping[str, Market], troubles: Troubles) -> None:
+    def __init__(self, listed: Callable[[], Mapping[str, Market]], troubles: Troubles) -> None:
         self._troubles = troubles
-        self._markets = markets
+        self._listed = listed
         self._limit = Limit(*REQUESTS)
 
     def reply(self, path: str, query: Mapping[str, str], now: Now) -> Reply:
@@ -35,6 +35,10 @@ class CoinbaseRest:
         if what == "product_book":
             return self._book(query, now)
         return json_reply({"error": "NOT_FOUND"}, 404)
+
+    @property
+    def _markets(self) -> Mapping[str, Market]:
+        return self._listed()
 
     def _list(self, query: Mapping[str, str]) -> Reply:
         kind = query.get("product_type", "SPOT")

@@ -3,6 +3,7 @@
     drop=0.1%,dup=0.1%,reorder=0.05%,corrupt=0.1%,checksum=0.1%,cut=0.01%   a chance per data frame
     stall@30s,cut@45s                                                      once, so long after the start
     mute=book@30s,close=1012@40s,frame=utf8@50s,shutdown@60s,pings@70s     the same
+    digits=BTC-USD@30s,delist=ETH-USD@30s   a market is made finer (told at Kraken alone), or taken off the list
     late_snapshot=2s,no_snapshot=3,refuse=ETH-USD,http429=3,retry_after=2   conduct of the venue
     handshake=503x3                                                         so many are answered so
     mempool:lag=3,bitcoind:down@30s,bitcoind:well@60s    conduct of a source of the chain: see `conduct`
@@ -29,10 +30,13 @@ from .conduct import Deed
 RATES = ("drop", "dup", "reorder", "corrupt", "checksum", "cut")
 """Kinds that happen by chance to a data frame; each can also happen once, by script."""
 MUTED = ("book", "trades", "ticker")
+_SYMBOL = re.compile("[A-Z0-9]+-[A-Z0-9]+")
 WHAT: dict[str, Callable[[str], bool]] = {
     "mute": lambda what: what in MUTED,
     "close": lambda what: what.isdecimal() and len(what) == 4 and 1000 <= int(what) <= 4999,
     "frame": lambda what: what in BAD_FRAMES,
+    "digits": lambda what: _SYMBOL.fullmatch(what) is not None,
+    "delist": lambda what: _SYMBOL.fullmatch(what) is not None,
 }
 """Kinds that say what: `kind=what@seconds`, and the `where` of `inject`."""
 ONCE = (*RATES, "stall", "shutdown", "pings", *WHAT)
@@ -103,7 +107,9 @@ class Faults(msgspec.Struct, frozen=True):
             if name in WHAT:
                 what, _, at = value.partition("@")
                 if sign != "=" or not WHAT[name](what):
-                    raise ConfigError(f"fault {part!r}: write mute=book@30s, close=1012@30s, frame=utf8@30s")
+                    raise ConfigError(
+                        f"fault {part!r}: write mute=book@30s, close=1012@30s, frame=utf8@30s, digits=BTC-USD@30s"
+                    )
                 script.append(Scripted(name, _seconds(part, at), what))
             elif sign == "@":
                 if name not in ONCE:
@@ -153,7 +159,7 @@ def _handshake(part: str, value: str) -> tuple[int, int]:
 
 
 def _symbol(part: str, value: str) -> str:
-    if not re.fullmatch(r"[A-Z0-9]+-[A-Z0-9]+", value.upper()):
+    if not _SYMBOL.fullmatch(value.upper()):
         raise ConfigError(f"fault {part!r}: refuse takes one symbol, such as refuse=ETH-USD")
     return value.upper()
 

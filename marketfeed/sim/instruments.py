@@ -20,6 +20,8 @@ class SimInstrument(msgspec.Struct, frozen=True):
     """The price the simulation starts at."""
     usual: Decimal = Decimal("0.1")
     """The size of a usual order."""
+    finer: int = 0
+    """How many digits of a price are printed beyond those of its tick."""
     alias: str | None = None
     """The market whose book this name shows (Coinbase: BTC-USDC shows BTC-USD)."""
 
@@ -31,7 +33,7 @@ class SimInstrument(msgspec.Struct, frozen=True):
     @property
     def price_digits(self) -> int:
         """Digits after the point of a price."""
-        return digits(self.tick)
+        return digits(self.tick) + self.finer
 
     @property
     def size_digits(self) -> int:

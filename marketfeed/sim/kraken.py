@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import orjson
 
+from .instruments import SimInstrument
 from .kraken_frames import book_frame, pair_row, ticker_row, trade_row, wire_name
 from .kraken_rest import KrakenRest
 from .market import Market, Step
@@ -40,8 +41,10 @@ class Kraken(Dialect):
 
     @cached_property
     def _rest(self) -> KrakenRest:
-        instruments = {name: market.instrument for name, market in self.markets.items()}
-        return KrakenRest(instruments, self.troubles, self.markets)
+        return KrakenRest(self._instruments, self.troubles, self.listed)
+
+    def _instruments(self) -> list[SimInstrument]:
+        return [market.instrument for market in self.listed().values()]
 
 
 class Book(NamedTuple):
@@ -141,7 +144,7 @@ class KrakenConversation(Conversation):
     def _subscribe(self, symbol: str, params: dict[str, object], now: Now) -> tuple[dict[str, object], list[Out]] | str:
         """The ack's own part and the snapshot that follows, or the venue's words of refusal."""
         market = self._market(symbol)
-        if market is None or self._venue.troubles.refuses(market.instrument.symbol):
+        if market is None or not market.listed or self._venue.troubles.refuses(market.instrument.symbol):
             return f"Currency pair not supported {symbol}"
         channel, snapshot = params.get("channel"), params.get("snapshot", params.get("channel") != "trade")
         result: dict[str, object] = {"channel": channel, "snapshot": snapshot, "symbol": symbol}
@@ -198,8 +201,9 @@ class KrakenConversation(Conversation):
         ack = {"method": message["method"], "result": {"channel": "instrument", "snapshot": True}, "success": True}
         out: list[Out] = [self._answer(ack, message, now)]
         if self._instruments and params.get("snapshot", True):
-            pairs = ",".join(pair_row(market.instrument) for market in self._venue.markets.values())
-            assets = sorted({c for m in self._venue.markets.values() for c in (m.instrument.base, m.instrument.quote)})
+            listed = [market.instrument for market in self._venue.listed().values()]
+            pairs = ",".join(map(pair_row, listed))
+            assets = sorted({coin for one in listed for coin in (one.base, one.quote)})
             rows = ",".join(f'{{"id":"{c}","status":"enabled","precision":10,"precision_display":5}}' for c in assets)
             text = f'{{"channel":"instrument","type":"snapshot","data":{{"assets":[{rows}],"pairs":[{pairs}]}}}}'
             out.append(Frame(text))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import orjson
 
@@ -20,14 +20,17 @@ LETTERED = {"XBT": "XXBT", "XDG": "XXDG", "ETH": "XETH", "USD": "ZUSD", "EUR": "
 
 
 class KrakenRest:
-    """Answers from a fixed list of instruments, by canonical symbol, and from their markets where it has them."""
+    """Answers from what is listed, and from the markets of that where it has them."""
 
     def __init__(
-        self, instruments: Mapping[str, SimInstrument], troubles: Troubles, markets: Mapping[str, Market] | None = None
+        self,
+        instruments: Callable[[], Iterable[SimInstrument]],
+        troubles: Troubles,
+        markets: Callable[[], Mapping[str, Market]] = dict,
     ) -> None:
         self._troubles = troubles
-        self._markets = {asset_pair(one.instrument)[0]: one for one in (markets or {}).values()}
-        self._pairs = [asset_pair(one) for one in instruments.values()]
+        self._listed = markets
+        self._instruments = instruments
         self._limit = Limit(*REQUESTS)
 
     def reply(self, path: str, query: Mapping[str, str], now: Now) -> Reply:
@@ -44,21 +47,22 @@ class KrakenRest:
                 return self._asset_pairs(query.get("pair"))
             case "Depth" | "Trades" as what:
                 name, _ = self._pair(query.get("pair", "")) or ("", {})
-                if name not in self._markets:
+                market = next((m for m in self._listed().values() if asset_pair(m.instrument)[0] == name), None)
+                if market is None:
                     return _error("EQuery:Unknown asset pair")
                 one = self._depth if what == "Depth" else self._trades
-                return one(name, query)
+                return one(name, market, query)
         return _error("EGeneral:Unknown method")
 
     def _pair(self, name: str) -> tuple[str, dict[str, object]] | None:
         """By REST name, altname, either style of name with or without slash."""
         spelled = name.strip().upper().replace("BTC", "XBT").replace("DOGE", "XDG").replace("/", "")
-        return next((p for p in self._pairs if spelled in (p[0], p[1]["altname"])), None)
+        return next((p for p in map(asset_pair, self._instruments()) if spelled in (p[0], p[1]["altname"])), None)
 
     def _asset_pairs(self, wanted: str | None) -> Reply:
         """All pairs, or those of `pair=`."""
         if wanted is None:
-            return _result(dict(self._pairs))
+            return _result(dict(map(asset_pair, self._instruments())))
         found = {}
         for name in wanted.split(","):
             pair = self._pair(name)
@@ -67,9 +71,8 @@ class KrakenRest:
             found[pair[0]] = pair[1]
         return _result(found)
 
-    def _depth(self, name: str, query: Mapping[str, str]) -> Reply:
+    def _depth(self, name: str, market: Market, query: Mapping[str, str]) -> Reply:
         """The best levels of both sides, with the time of each in seconds."""
-        market = self._markets[name]
         count = min(int(query["count"]), 500) if query.get("count", "").isdecimal() else 100
         one = market.instrument
         bids, asks = (
@@ -78,9 +81,8 @@ class KrakenRest:
         )
         return _result({name: {"asks": asks, "bids": bids}})
 
-    def _trades(self, name: str, query: Mapping[str, str]) -> Reply:
+    def _trades(self, name: str, market: Market, query: Mapping[str, str]) -> Reply:
         """Trades after a time in nanoseconds, oldest first; the newest ones where none is named."""
-        market = self._markets[name]
         since, count = (int(query[key]) if query.get(key, "").isdecimal() else None for key in ("since", "count"))
         found = [report for report in market.past if since is None or report.at > since]
         limit = min(count or 1_000, 1_000)

@@ -9,6 +9,8 @@ from collections import deque
 from random import Random
 from typing import NamedTuple
 
+from msgspec import structs
+
 from .agents import Crowd
 from .engine import BookSide, Engine, Fill, LevelChange
 from .instruments import SimInstrument
@@ -60,6 +62,8 @@ class Market:
         The oracle remembers `keep` changes.
         """
         self.instrument = instrument
+        self.listed = True
+        """Whether the venue still lists it; where not, nothing moves and nothing is told of it."""
         self.engine = Engine()
         self.oracle = Oracle(instrument, keep)
         self.recent: deque[Print] = deque(maxlen=50)
@@ -89,6 +93,10 @@ class Market:
     def asks(self) -> BookSide:
         """The asks as they are now."""
         return self.engine.asks
+
+    def refine(self) -> None:
+        """Print one digit more of each price from now on, as a venue may that makes a market finer."""
+        self.instrument = structs.replace(self.instrument, finer=self.instrument.finer + 1)
 
     def open(self, now: int) -> None:
         """Fill the book and trade a little, unseen; `now` is Unix ns."""

@@ -52,12 +52,16 @@ class Plant:
         """Do one fault on every open connection of a venue: those of a data frame on the next one, all others now.
 
         `where` is a text that the frame must contain, such as `"book"`; of mute the channel, of close the code, of
-        frame its name in `BAD_FRAMES`. Raises `ConfigError` for what is unknown.
+        frame its name in `BAD_FRAMES`, of digits and delist the market, where there is one. Raises `ConfigError` for
+        what is unknown.
         """
         if kind not in ONCE:
             raise ConfigError(f"no fault is called {kind!r}; there are {', '.join(ONCE)}")
         if kind in WHAT and not WHAT[kind](where):
             raise ConfigError(f"the fault {kind!r} cannot be of {where!r}")
+        if kind in ("digits", "delist"):
+            self._relist(venue, kind, where)
+            return
         links = list(self._server(venue).links)
         if kind == "shutdown":
             self.announce_shutdown(venue)
@@ -83,6 +87,16 @@ class Plant:
                 link.gremlin.arm(kind, where)
                 return
         self.injected[kind] += 1
+
+    def _relist(self, venue: str, kind: str, symbol: str) -> None:
+        market = self._server(venue).dialect.markets.get(symbol)
+        if market is None:
+            return
+        self.injected[kind] += 1
+        if kind == "delist":
+            market.listed = False
+        else:
+            market.refine()
 
     def turn_away(self, venue: str, status: int, count: int = 1) -> None:
         """Answer the next handshakes at a venue with this status: 403, 418 and 429 with a Retry-After."""

@@ -155,7 +155,7 @@ class Simulator(Plant):
             (self._servers[venue], market)
             for venue, markets in self._markets.items()
             for market in markets.values()
-            if market.instrument.alias is None
+            if market.instrument.alias is None and market.listed
         ]
 
     def _move(self) -> None:

@@ -146,6 +146,10 @@ class Dialect(ABC):
         self.troubles = troubles
         self.by_hand = by_hand
 
+    def listed(self) -> dict[str, Market]:
+        """The markets that are not taken off the list."""
+        return {symbol: market for symbol, market in self.markets.items() if market.listed}
+
     @abstractmethod
     def connect(self, path: str, query: Mapping[str, str], now: Now) -> Conversation | Reply:
         """Accept a WebSocket handshake, or say why not."""

@@ -26,6 +26,7 @@ FRAME = '{"channel":"book","data":[{"checksum":123}],"n":%d}'
         ("http429=3,retry_after=2", Faults(http429=3, retry_after=2.0)),
         ("mute=book@30s,shutdown@60", Faults(script=(Scripted("mute", 30.0, "book"), Scripted("shutdown", 60.0)))),
         ("close=1012@4s,frame=utf8@5", Faults(script=(Scripted("close", 4.0, "1012"), Scripted("frame", 5.0, "utf8")))),
+        ("delist=ETH-USD@4s", Faults(script=(Scripted("delist", 4.0, "ETH-USD"),))),
         ("handshake=503x3", Faults(handshake=(503, 3))),
     ],
 )
@@ -52,6 +53,7 @@ def test_parse(text, expected):
         ("close=999@3s", "close=1012@30s"),
         ("frame=odd@3s", "frame=utf8@30s"),
         ("mute=book", "not a time"),
+        ("digits=btc@3s", "digits=BTC-USD@30s"),
         ("pings=3", "pings@30s"),
         ("handshake=200x3", "handshake=503x3"),
         ("handshake=503", "handshake=503x3"),

@@ -103,6 +103,44 @@ async def test_T04_a_muted_channel_is_silent_until_it_is_asked_for_again(venue, 
             assert one.injected == {"mute": 1}
 
 
+LISTS = {
+    "kraken": "/0/public/AssetPairs",
+    "binance": "/api/v3/exchangeInfo",
+    "coinbase": "/api/v3/brokerage/market/products",
+}
+WIRE = {"kraken": "ETH/USD", "binance": "ETHUSDT", "coinbase": "ETH-USD"}
+
+
+async def listing(one, venue):
+    async with aiohttp.ClientSession() as http, http.get(one.endpoints[venue].rest + LISTS[venue]) as reply:
+        return await reply.text()
+
+
+@VENUES
+@virtual
+async def test_P29_a_market_taken_off_the_list_is_silent_and_refused(venue):
+    async with plant(venue) as one:
+        async with Client(one, venue) as client:
+            await client.ask()
+            assert WIRE[venue] in await listing(one, venue)
+            one.inject(venue, "delist", "ETH-USDT" if venue == "binance" else "ETH-USD")
+            await client.hear(1)
+            assert kinds(venue, frames := await client.hear(10)) == {"book", "trades", "ticker"}
+            assert not any(WIRE[venue] in frame for frame in frames)
+            assert WIRE[venue] not in await listing(one, venue)
+            assert one.injected == {"delist": 1}
+
+
+@virtual
+async def test_P29_a_market_made_finer_says_so_in_its_list_and_its_book():
+    async with plant("kraken") as one:
+        assert '"pair_decimals":1' in await listing(one, "kraken")
+        one.inject("kraken", "digits", "BTC-USD")
+        assert '"pair_decimals":2' in await listing(one, "kraken")
+        one.inject("kraken", "digits", "BTC-EUR")  # which it never had
+        assert one.injected == {"digits": 1}
+
+
 @VENUES
 @virtual
 async def test_T17_a_close_has_the_code_asked_for(venue):
