@@ -43,4 +43,8 @@ class Replace(Struct, frozen=True):
     reason: str
 
 
-Command = Send | Ping | Fetch | Close | Replace
+class Relist(Struct, frozen=True):
+    """Read the list of instruments again: a market of this connection does not seem to be what it was."""
+
+
+Command = Send | Ping | Fetch | Close | Replace | Relist

@@ -213,6 +213,12 @@ class Desk:
             entry.alone = True
             self._requeue(entry)
 
+    def reconsider(self, native: str) -> None:
+        """A market has changed: what the venue refused of it is asked for again (P29)."""
+        for entry in self.entries.values():
+            if entry.native == native and entry.state == "refused":
+                self._requeue(entry)
+
     def dropped(self, key: Key) -> bool:
         """The venue ended a subscription; whether it did so unasked, in which case it is asked for again."""
         entry = self.entries.get(key)

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from .commands import Close, Command, Fetch, Ping, Replace, Send
+from .commands import Close, Command, Fetch, Ping, Relist, Replace, Send
 from .edge import SLOW_RETRY_NS, Edge
 from .errors import ConfigError, TransportError
 from .log_limit import limited
@@ -32,6 +32,9 @@ class Maker(Protocol):
 
     def replace(self, reason: str) -> None:
         """The standing connection is to be left, once another has taken over."""
+
+    def relist(self) -> None:
+        """The list of instruments is to be read again."""
 
     def retry(self, delay: int) -> int:
         """The connection is lost: until the next attempt (ns), `delay` unless another one takes over."""
@@ -91,6 +94,12 @@ class Driver:
         """Change what is wanted on the standing connection; the next one asks the maker anyway."""
         if self.session is not None and self._link is not None:
             self.session.change(add, drop, self._now())
+            self._after()
+
+    def relisted(self, symbol: str) -> None:
+        """A market is listed with a change."""
+        if self.session is not None and self._link is not None:
+            self.session.relisted(symbol, self._edge.clock.unix_ns())
             self._after()
 
     def poll(self) -> None:
@@ -285,6 +294,8 @@ class Driver:
             link.close(GIVEN_UP if command.dead else 1000, command.reason)
         elif isinstance(command, Replace):
             self._maker.replace(command.reason)
+        elif isinstance(command, Relist):
+            self._maker.relist()
         elif command.wanted():
             task = asyncio.get_running_loop().create_task(self._fetch(session, command))
             self._tasks[task] = None

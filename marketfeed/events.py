@@ -116,12 +116,17 @@ class BookDelta(Head, Generic[N], frozen=True, gc=False, kw_only=True):
     asks: tuple[tuple[N, N], ...]
 
 
+UNLISTED = "not listed"
+"""Status of an instrument that the venue's list has no more."""
+
+
 class Instrument(Head, Generic[N], frozen=True, gc=False, kw_only=True):
     """What a market is; comes before its stream's first data and on change.
 
     `native` is the venue's own name. `tick` and `lot` are the steps of price and size, None where unknown;
     `price_digits` and `size_digits` the digits after the point the venue prints. `size_unit` says what a size counts;
-    `contract_size` is base units a contract (quote units where `inverse`). `status` is the venue's word.
+    `contract_size` is base units a contract (quote units where `inverse`). `status` is the venue's word, or
+    `not listed` where its list has the market no more.
     """
 
     native: str

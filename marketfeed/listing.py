@@ -1,14 +1,21 @@
 """`Listing`: the instruments of one venue, asked for over REST within its budget."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
+from msgspec import structs
+
 from .edge import SLOW_RETRY_NS, Edge
 from .errors import TransportError, VenueError
-from .events import Instrument
+from .events import UNLISTED, Instrument
+from .log_limit import limited
 from .pace import SECOND
 from .venues._spec import Request, Venue
+
+log = limited("marketfeed.listing")
 
 _WORDS = {403: " (blocked)", 418: " (banned)", 429: " (too many requests)", 451: " (blocked in your region)"}
 
@@ -16,6 +23,10 @@ UNANSWERED = frozenset({400, 404, 414, 431})
 """What is not listed, or asked for by too many names for one request."""
 FRESH_NS = 600 * SECOND
 """How long a whole list is believed about what is not in it."""
+AGAIN_S = 3600.0
+"""So often what is served is read again."""
+AT_MOST_S = 10.0
+"""Between two times that it is read again, where books say that a market has changed, or the venue does not answer."""
 
 
 def coins_of(venue: Venue) -> dict[str, Instrument[Any]]:
@@ -40,22 +51,52 @@ class Listing:
         self._venue = venue
         self._edge = edge
         self._exact = exact
+        self._doubted = asyncio.Event()
 
-    async def learn(self, symbols: list[str]) -> None:
+    def doubt(self) -> None:
+        """What is known may not be so any more: it is read again soon."""
+        self._doubted.set()
+
+    async def keep(self, served: Callable[[], list[str]], learnt: Callable[[], None]) -> None:
+        """Read again what is served, for ever: each hour in the background, and where it is doubted (P29).
+
+        `learnt` is called each time, before anything else can happen.
+        """
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(AGAIN_S):
+                    await self._doubted.wait()
+            away = 0
+            try:
+                if symbols := served():
+                    await self.learn(symbols, background=not self._doubted.is_set())
+                    learnt()
+                self._doubted.clear()
+            except (TransportError, VenueError, ValueError) as exc:
+                log.info("instruments were not read again: %s", exc)
+                away = self.away(exc)
+                self._doubted.set()
+            await asyncio.sleep(max(AT_MOST_S, away / SECOND))
+
+    async def learn(self, symbols: list[str], *, background: bool = False) -> None:
         """Ask for these symbols, and for all that the venue has where it does not answer that with every one of them.
 
+        One that was known and is not listed any more is `UNLISTED` from then on. In the `background` half of the
+        budget is left to others.
         Raises TransportError, VenueError or ValueError where it does not answer at all.
         """
         *narrow, everything = self._venue.instruments_requests(symbols)
         for request in narrow if symbols else ():
-            body = await self._fetch(request)
-            if body is not None and self._keep_if_listed(body) and all(s in self.known for s in symbols):
+            body = await self._fetch(request, background)
+            if body is not None and self._keep_if_listed(body).issuperset(symbols):
                 return
-        body = await self._fetch(everything)
+        body = await self._fetch(everything, background)
         if body is None:
             raise TransportError(f"{self._venue.title} does not list its instruments")
-        self._keep(listed(self._venue, body))
+        kept = self._keep(listed(self._venue, body))
         self._whole_at = self._edge.clock.mono_ns()
+        for symbol in self.known.keys() - kept:
+            self.known[symbol] = structs.replace(self.known[symbol], trading=False, status=UNLISTED)
 
     @property
     def whole(self) -> bool:
@@ -72,19 +113,22 @@ class Listing:
             return away or (SLOW_RETRY_NS if exc.fatal else 0)
         return 0
 
-    def _keep_if_listed(self, body: bytes) -> bool:
+    def _keep_if_listed(self, body: bytes) -> set[str]:
         try:
-            self._keep(listed(self._venue, body))
+            return self._keep(listed(self._venue, body))
         except VenueError:
-            return False  # a venue may answer 200 to a filter it does not like: the whole list decides
-        return True
+            return set()  # a venue may answer 200 to a filter it does not like: the whole list decides
 
-    def _keep(self, instruments: Iterable[Instrument[Decimal]]) -> None:
-        for instrument in instruments:
-            self.known[instrument.symbol] = instrument if self._exact else instrument.as_floats()
+    def _keep(self, instruments: Iterable[Instrument[Decimal]]) -> set[str]:
+        """Know these; returns their symbols."""
+        found = {i.symbol: i if self._exact else i.as_floats() for i in instruments}
+        self.known.update(found)
+        return set(found)
 
-    async def _fetch(self, request: Request) -> bytes | None:
+    async def _fetch(self, request: Request, background: bool) -> bytes | None:
         edge = self._edge
+        if background:
+            await edge.leisure(request.weight)
         await edge.turn(request.weight)
         reply = await edge.call(request)
         edge.budget.used(reply.used_weight, edge.clock.mono_ns())

@@ -35,7 +35,8 @@ ROTATE_AT, SPREAD = 0.95, 0.03
 class Serving(Struct, frozen=True):
     """What the places of one venue share.
 
-    `tell` takes an event's kind and fields, `care` is for sessions, `numbers` are of links.
+    `tell` takes an event's kind and fields, `relist` has the instruments read again, `care` is for sessions, `numbers`
+    are of links.
     """
 
     venue: Venue
@@ -47,6 +48,7 @@ class Serving(Struct, frozen=True):
     exact: bool
     care: Mapping[str, Any]
     tell: Callable[..., None]
+    relist: Callable[[], None]
     ended: Counts
     numbers: Iterator[int]
     redundancy: int = 1
@@ -275,6 +277,10 @@ class Wire:
     def replace(self, reason: str) -> None:
         """See `Maker`."""
         self._place.replace(self, reason)
+
+    def relist(self) -> None:
+        """See `Maker`."""
+        self._serving.relist()
 
     def retry(self, delay: int) -> int:
         """See `Maker`."""

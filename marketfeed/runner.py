@@ -101,6 +101,7 @@ class Runner:
             exact=exact,
             care=care,
             tell=self._tell,
+            relist=self._listing.doubt,
             ended=self.ended,
             redundancy=redundancy if settings.redundancy is None else settings.redundancy,
             numbers=count(1),
@@ -111,6 +112,8 @@ class Runner:
         self._tell_ban()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._learn())
+            if not self.venue.coins:
+                tasks.create_task(self._listing.keep(self._served, self._learnt))
             if self._settings.zmq is not None:
                 tasks.create_task(hashblocks(self._settings.zmq, self._poll_now))
             try:
@@ -218,7 +221,7 @@ class Runner:
                 except (TransportError, VenueError, ValueError) as exc:
                     await asyncio.sleep(self._unlisted(exc, backoff))
                 else:
-                    self._work.set()
+                    self._learnt()
 
     def _unlisted(self, exc: Exception, backoff: Backoff) -> float:
         """Tell that the venue does not list; returns the seconds until it is asked again."""
@@ -230,6 +233,21 @@ class Runner:
             Disconnected, link="rest", code=0, reason=reason, status=status, retry_s=delay, attempt=backoff.attempt
         )
         return delay
+
+    def _served(self) -> list[str]:
+        return sorted({s.symbol for s in self._wanted if s.symbol in self.instruments})
+
+    def _learnt(self) -> None:
+        """Serve what is known now, and tell what has changed: to readers, then to the links (P29)."""
+        streams, now = self._hub.streams, self._edge.clock.unix_ns()
+        known = [symbol for venue, symbol in streams.instruments if venue == self.venue.name]
+        with self._taping.told(now):
+            changed = [symbol for symbol in known if streams.introduce(self.instruments[symbol], now)]
+        self._hub.deliver()
+        for symbol in changed:
+            for wire in self.links:
+                wire.driver.relisted(symbol)
+        self._work.set()
 
     def _unknown(self) -> set[str]:
         return {s.symbol for s in self._wanted if s.symbol not in self.instruments and s.name not in self.refused}
@@ -243,6 +261,7 @@ class Runner:
             if (left_s := self._banned_s()) > PATIENCE_S:
                 raise TransportError(self._ban_text(left_s), retry_after_s=left_s)
             await self._listing.learn([])
+            self._learnt()
         return [self.instruments[name] for name in sorted(self.instruments)]
 
     def _refuse(self, symbols: set[str]) -> None:

@@ -1,10 +1,11 @@
 """`Session`: one connection's conversation with a venue, without socket, clock, dice or log.
 
 The driver feeds it what happened (`on_open`, `on_frame`, `on_reply`, `on_failure`, `on_pong`, `on_tick`, `change`,
-`on_close`); events leave through the streams' outlet, work to do is left in `commands`. Nothing a venue sends can
-raise: bad input becomes `Malformed`, and what it may have damaged is doubted. A session serves one connection; the
-next one gets a new session. Both sides of the conversation are here, what the driver calls and what the decoder calls:
-the reason for its length. `recv_ns` is Unix time, for stamping; `mono_ns` the monotonic clock, for deadlines.
+`relisted`, `on_close`); events leave through the streams' outlet, work to do is left in `commands`. Nothing a venue
+sends can raise: bad input becomes `Malformed`, and what it may have damaged is doubted. A session serves one
+connection; the next one gets a new session. Both sides of the conversation are here, what the driver calls and what
+the decoder calls: the reason for its length. `recv_ns` is Unix time, for stamping; `mono_ns` the monotonic clock, for
+deadlines.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +18,11 @@ from msgspec import structs
 from .audit import Verdict
 from .care import Care
 from .chain import ChainStream
-from .commands import Close, Command, Ping, Replace, Send
+from .commands import Close, Command, Ping, Relist, Replace, Send
 from .counts import Counts
 from .desk import Desk, Entry
 from .events import (
+    UNLISTED,
     Cause,
     Connected,
     Disconnected,
@@ -86,6 +88,8 @@ class Session(Generic[N]):
         self._plan = plan
         self._instruments = instruments
         self._natives = {i.native: i for i in instruments.values()}
+        self._native: dict[str, str] = {}
+        """What each market was called when it was asked for on this connection, by its symbol."""
         self._decoder = venue.decoder(Context(port=self, exact=exact, instruments=self._natives))
         self._frame = self._decoder.frame
         self._rest_books = cast(RestBooks, self._decoder)
@@ -262,13 +266,16 @@ class Session(Generic[N]):
         entries = []
         for subscription in add:
             stream = self._streams.join(subscription, self)
-            entry = Entry(subscription, self._instruments[subscription.symbol].native, stream)
+            instrument = self._instruments[subscription.symbol]
+            native = self._native.setdefault(subscription.symbol, instrument.native)
+            self._natives[native] = instrument
+            entry = Entry(subscription, native, stream)
             entries.append(entry)
             self._open_sink(entry)
         self._desk.add(entries)
         for entry in entries:
             self._polling.ask(entry.native, mono_ns)
-        leaving = [(s.channel, self._instruments[s.symbol].native) for s in drop]
+        leaving = [(s.channel, self._native[s.symbol]) for s in drop]
         for subscription in drop:
             self._streams.leave(subscription, self, self._recv_ns)
         self._desk.drop(leaving, mono_ns)
@@ -279,6 +286,28 @@ class Session(Generic[N]):
             elif channel == "trades":
                 self._care.forget(native)
         self.deadline = 0
+
+    def relisted(self, symbol: str, recv_ns: int) -> None:
+        """A market is listed with a change (P29): what comes of it is read by that from now on.
+
+        A book whose checksum is over other digits, and one of a market that is not listed any more, begin anew; what
+        was refused is asked for again; a new name is asked for on a new connection.
+        """
+        native, instrument = self._native.get(symbol), self._instruments[symbol]
+        if native is None:
+            return
+        self._recv_ns = recv_ns
+        if instrument.native != native:
+            self._close(f"{symbol} is listed by another name")
+            return
+        before, self._natives[native] = self._natives[native], instrument
+        sync, listed = self.books.get(native), instrument.status != UNLISTED
+        if listed:
+            self._desk.reconsider(native)
+        if sync is not None and not listed:
+            sync.doubt("halted", "the market is not listed any more", recv_ns)
+        elif sync is not None and self.venue.book.checksum and _digits(before) != _digits(instrument):
+            sync.doubt("checksum", "the digits of the market have changed", recv_ns)
 
     def on_close(self, code: int, reason: str, recv_ns: int, *, retry_s: float | None = 0.0, attempt: int = 0) -> None:
         """The connection is gone: tell it, then what it costs each stream.
@@ -302,7 +331,7 @@ class Session(Generic[N]):
 
     def reseat(self, subscription: Subscription, stream: Stream) -> None:
         """See `Seat`: other connections begin or end to feed the same stream."""
-        native = self._instruments[subscription.symbol].native
+        native = self._native[subscription.symbol]
         self._desk.reseat((subscription.channel, native), stream)
         sinks = self._sinks(subscription.channel)
         if subscription.channel == "book" and native in sinks:
@@ -455,12 +484,18 @@ class Session(Generic[N]):
         self.deadline = 0
 
     def _cared_for(self, token: int, status: int, body: bytes) -> bool:
-        """Whether this answer is of trades that were missed, or of an audit."""
+        """Whether this answer is of trades that were missed, or of an audit.
+
+        A venue that has none of either may not list the market any more.
+        """
         try:
-            return self._care.on_reply(token, status, body, self._recv_ns, self._mono_ns)
+            asked = self._care.on_reply(token, status, body, self._recv_ns, self._mono_ns)
         except (ValueError, LookupError, RecursionError, ArithmeticError) as exc:
             self._tell_malformed(body, f"an answer over REST: {_words(exc)}")
-            return True
+            asked, status = True, 404
+        if asked and status in (400, 404):
+            self.commands.append(Relist())
+        return asked
 
     def _book_request(self, native: str) -> Request:
         return self._rest_books.book_request(native)
@@ -539,6 +574,8 @@ class Session(Generic[N]):
             self.counts.resyncs += 1
             recent = [at for at in self._resyncs.get(native, ()) if at > self._mono_ns - 60 * SECOND]
             self._resyncs[native] = [*recent, self._mono_ns]
+            if recent and self.venue.book.checksum:
+                self.commands.append(Relist())
             if len(recent) >= self._max_resyncs:
                 self._close(f"{len(recent) + 1} resyncs of {escaped(native, 40)} within a minute")
 
@@ -593,6 +630,10 @@ class Session(Generic[N]):
             self._closing = True
             self.deadline = 0
             self.commands.append(Close(reason, dead))
+
+
+def _digits(instrument: Instrument[Any]) -> tuple[int | None, int | None]:
+    return instrument.price_digits, instrument.size_digits
 
 
 def _words(exc: Exception) -> str:

@@ -383,12 +383,15 @@ class Streams(Generic[N]):
     def __iter__(self) -> Iterator[Stream]:
         return iter(list(self._streams.values()))
 
-    def introduce(self, instrument: Instrument[N], ts_recv: int) -> None:
-        """Tell an instrument when it is new or has changed."""
+    def introduce(self, instrument: Instrument[N], ts_recv: int) -> bool:
+        """Tell an instrument when it is new or has changed; returns whether it has changed."""
         key = (instrument.venue, instrument.symbol)
         known = self.instruments.get(key)
         same = structs.replace(instrument, ts_recv=0, seq_local=0)
         if known is None or structs.replace(known, ts_recv=0, seq_local=0) != same:
             told = structs.replace(instrument, ts_recv=ts_recv, seq_local=self.outlet.number())
+            self.instruments.pop(key, None)  # whoever comes later hears of them in the order in which they were told
             self.instruments[key] = told
             self.outlet.emit(told)
+            return known is not None
+        return False

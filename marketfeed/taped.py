@@ -113,6 +113,11 @@ class Taped(Session[N], Generic[N]):
         with self._input(lambda: Input(dir="want", conn=self.link, mono_ns=mono_ns, more=more)):
             super().change(add, drop, mono_ns)
 
+    def relisted(self, symbol: str, recv_ns: int) -> None:
+        """See `Session`; what is listed now was told before."""
+        with self._input(lambda: Input(dir="list", conn=self.link, recv_ns=recv_ns, more={"name": symbol})):
+            super().relisted(symbol, recv_ns)
+
     def poll(self, native: str) -> None:
         """See `Session`; a decoder's own call is a part of what it answers."""
         with self._input(lambda: Input(dir="poll", conn=self.link, more={"name": native})):

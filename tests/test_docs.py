@@ -472,6 +472,8 @@ CONSTANTS: dict[str, Callable[[], Any]] = {
     "LIVELY_PING_S": lambda: f"{pulse.LIVELY_PING_S:g} s",
     "MAX_SILENCE_S": lambda: f"{pulse.MAX_SILENCE_S:g} s",
     "FRESH_NS": lambda: f"{listing.FRESH_NS / 1e9:g} s",
+    "AGAIN_S": lambda: f"{listing.AGAIN_S:,.0f} s",
+    "AT_MOST_S": lambda: f"{listing.AT_MOST_S:g} s",
     "SAMPLE_NS": lambda: f"{watch.SAMPLE_NS / 1e6:g} ms",
     "LAG_NS": lambda: f"{watch.LAG_NS / 1e6:g} ms",
     "SLEPT_NS": lambda: f"{watch.SLEPT_NS / 1e9:g} s",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from marketfeed.commands import Relist
 from marketfeed.driver import Driver
 from marketfeed.edge import SLOW_RETRY_NS, Edge
 from marketfeed.errors import TransportError
@@ -85,6 +86,7 @@ class Line:
         self.ends: list[Session[Any]] = []
         self.failures: list[tuple[str, int, float, int]] = []
         self.to_replace: list[str] = []
+        self.relists = 0
         self.driver = Driver("wss://toy.example/feed", {"X-Name": "us"}, self, venue.edge)
         self.task = asyncio.create_task(self.driver.run())
 
@@ -101,6 +103,9 @@ class Line:
 
     def replace(self, reason: str) -> None:
         self.to_replace.append(reason)
+
+    def relist(self) -> None:
+        self.relists += 1
 
     def retry(self, delay: int) -> int:
         return delay
@@ -595,6 +600,21 @@ async def test_T16_a_session_that_is_to_be_replaced_says_so_to_its_maker_and_goe
     await line.stop()
     (gone,) = venue.of(Disconnected)
     assert (gone.code, gone.reason, gone.retry_s) == (1000, "replaced by another", 0)
+
+
+@virtual
+async def test_P29_a_session_that_doubts_its_markets_says_so_to_its_maker_and_hears_of_changes() -> None:
+    venue = Venue()
+    line = Line(venue)
+    link = await line.link()
+    line.sessions[0].commands.append(Relist())
+    say(link, toy.trade(1))
+    await asyncio.sleep(1.1)
+    assert (line.relists, link.closing) == (1, None)
+    line.driver.relisted("BTC-USD")
+    assert line.sessions[0].commands == []
+    await line.stop()
+    line.driver.relisted("BTC-USD")  # of a link that is gone, nothing
 
 
 @virtual

@@ -551,3 +551,92 @@ async def test_a_fault_of_ours_in_a_link_ends_the_runner_with_it() -> None:
         await asyncio.wait_for(w.task, 5)
     assert caught.group_contains(ZeroDivisionError)
     assert w.open_links() == []
+
+
+def changed(**fields: Any) -> Callable[[bytes], list[Instrument[Decimal]]]:
+    """A list whose BTC-USD has these fields."""
+
+    def read(body: bytes) -> list[Instrument[Decimal]]:
+        return [structs.replace(i, **fields) if i.symbol == "BTC-USD" else i for i in read_listing(body)]
+
+    return read
+
+
+class Listed:
+    """A venue whose list the test changes."""
+
+    def __init__(self) -> None:
+        self.read = read_listing
+        self.venue = structs.replace(a_venue(), instruments=self._read)
+
+    def _read(self, body: bytes) -> list[Instrument[Decimal]]:
+        return self.read(body)
+
+
+@world
+async def test_P29_the_list_is_read_again_each_hour_and_a_change_is_told_to_readers_and_links(make: Make) -> None:
+    listed = Listed()
+    w = make(venue=listed.venue)
+    w.want("BTC-USD", "ETH-USD")
+    await w.flowing()
+    asked = len(w.paths())
+    await asyncio.sleep(3590)
+    assert len(w.paths()) == asked
+    await asyncio.sleep(20)
+    assert w.paths()[asked:] == ["/list?of=BTC-USD,ETH-USD", "/list"]
+    assert len(w.of(Instrument)) == 2  # nothing has changed
+    heard: list[str] = []
+    w.runner.links[0].driver.relisted = heard.append  # type: ignore[method-assign]
+    listed.read = changed(price_digits=3)
+    await asyncio.sleep(3620)
+    told = w.of(Instrument)[2:]
+    assert [(i.symbol, i.price_digits) for i in told] == [("BTC-USD", 3)]
+    assert heard == ["BTC-USD"]
+    assert len(w.open_links()) == 1
+
+
+@world
+async def test_P29_a_link_that_doubts_its_markets_has_the_list_read_at_once_but_not_all_the_time(make: Make) -> None:
+    w = make()
+    w.want("BTC-USD")
+    await w.flowing()
+    asked, began = w.paths().count("/list"), now_s()
+    w.runner.links[0].relist()
+    await until(lambda: w.paths().count("/list") > asked)
+    assert now_s() - began < 1
+    for _ in range(290):
+        w.runner.links[0].relist()
+        await asyncio.sleep(0.1)
+    assert w.paths().count("/list") == asked + 3
+
+
+@world
+async def test_P29_a_market_that_is_not_listed_any_more_is_told_and_so_is_its_return(make: Make) -> None:
+    listed = Listed()
+    w = make(venue=listed.venue)
+    w.want("BTC-USD", "ETH-USD")
+    await w.flowing()
+    listed.read = lambda body: [i for i in read_listing(body) if i.symbol != "BTC-USD"]
+    w.runner.links[0].relist()
+    await asyncio.sleep(15)
+    listed.read = read_listing
+    w.runner.links[0].relist()
+    await asyncio.sleep(15)
+    told = [(i.symbol, i.trading, i.status) for i in w.of(Instrument)]
+    assert told[2:] == [("BTC-USD", False, "not listed"), ("BTC-USD", True, "")]
+    assert w.of(Refused) == []
+
+
+@world
+async def test_P29_a_list_that_cannot_be_read_again_is_asked_for_later_and_nothing_ends(make: Make) -> None:
+    sound = listing(*LISTED)
+    w = make(replies={"/list": [sound, b"[]", DOWN, Reply(429, retry_after_s=30.0), sound]})
+    w.want("BTC-USD")
+    await w.flowing()
+    asked, began = w.paths().count("/list"), now_s()
+    w.runner.links[0].relist()
+    await until(lambda: w.paths().count("/list") == asked + 4, 100)
+    assert 50 <= now_s() - began < 70  # 10 s, 10 s, and what the venue asked for
+    await asyncio.sleep(1000)
+    assert w.paths().count("/list") == asked + 4
+    assert (w.of(Disconnected), len(w.open_links())) == ([], 1)

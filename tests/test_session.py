@@ -18,6 +18,7 @@ from msgspec import structs
 
 from marketfeed import catalogue
 from marketfeed.events import (
+    UNLISTED,
     BookDelta,
     BookSnapshot,
     BookVoid,
@@ -602,6 +603,38 @@ def test_T05_a_book_that_waits_for_its_snapshot_is_not_muted() -> None:
     talk.frame(delta(300, 300)).take()
     traded(talk, 1, 30)
     assert [e for e in talk.take() if isinstance(e, Stale) and e.channel == "book"] == []
+
+
+def test_P29_the_book_of_a_market_that_is_not_listed_any_more_is_void() -> None:
+    talk = live()
+    talk.relisted("BTC-USD", "BTCUSD", status=UNLISTED, trading=False)
+    assert [k for k in kinds(talk) if k != "Stale"] == ["Gap", "BookVoid"]
+    assert (talk.states()["BTCUSD"], talk.states()["ETHUSD"]) == ("waiting", "live")
+
+
+def test_P29_what_was_refused_is_asked_for_again_when_its_market_is_listed_again() -> None:
+    talk = live(STREAM)
+    talk.relisted("BTC-USD", "BTCUSD", status=UNLISTED, trading=False)
+    talk.frame({"c": "talk", "what": "gone", "ch": "book", "s": "BTCUSD"}).wait(1)
+    talk.frame({"c": "talk", "what": "nack", "ch": "book", "s": "BTCUSD", "text": "delisted"})
+    assert talk.session.refusals() == {"toy:BTC-USD:book": "delisted"}
+    talk.sent.clear()
+    talk.relisted("BTC-USD", "BTCUSD")
+    assert [(f["do"], f["ch"], f["s"]) for f in talk.sent] == [("sub", "book", ["BTCUSD"])]
+
+
+def test_P29_a_market_with_another_name_is_asked_for_on_a_new_connection() -> None:
+    talk = live()
+    talk.relisted("BTC-USD", "XBTUSD")
+    assert talk.closed == "BTC-USD is listed by another name"
+    talk.change(drop=[subscription("BTC-USD", "trades")])
+    assert [(f["do"], f["s"]) for f in talk.sent[-1:]] == [("unsub", ["BTCUSD"])]
+
+
+def test_P29_a_change_of_what_is_not_served_here_is_nothing() -> None:
+    talk = live()
+    talk.relisted("SOL-USD", "SOLUSD")
+    assert (talk.take(), talk.closed, talk.states()) == ([], "", {"BTCUSD": "live", "ETHUSD": "live"})
 
 
 def test_T04_with_a_heartbeat_pongs_alone_are_no_life() -> None:

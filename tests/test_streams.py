@@ -452,3 +452,12 @@ def test_P29_an_instrument_is_told_when_new_and_when_changed(told: Told) -> None
         structs.replace(halted, ts_recv=3, seq_local=2),
     ]
     assert streams.instruments == {("v", "A-B"): told[1]}
+
+
+def test_P29_I14_who_comes_later_hears_of_instruments_in_the_order_in_which_they_were_told(told: Told) -> None:
+    streams: Streams[Any] = Streams(told.outlet)
+    first: Instrument[Any] = Instrument(venue="v", symbol="A-B", native="AB", base="A", quote="B")
+    second = structs.replace(first, symbol="C-B", native="CB", base="C")
+    assert [streams.introduce(one, 1) for one in (first, second, first)] == [False, False, False]
+    assert streams.introduce(structs.replace(first, status="halted"), 2)
+    assert [i.seq_local for i in streams.instruments.values()] == [2, 3]

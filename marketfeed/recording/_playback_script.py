@@ -246,6 +246,7 @@ class Script:
             self._owners.ended(source)
 
     def _introduce(self, instrument: Instrument[Any]) -> None:
+        self._hub.streams.instruments.pop((instrument.venue, instrument.symbol), None)  # they stand as they were told
         self._hub.streams.instruments[instrument.venue, instrument.symbol] = instrument
         self._tell(instrument)
 

@@ -210,6 +210,8 @@ class _Run:
             session.change(added, list(map(_subscription, line.drop)), line.mono)
         elif kind == "poll":
             session.poll(line.name)
+        elif kind == "list":
+            session.relisted(line.name, line.recv_ns)
         elif kind == "slept":
             session.slept(line.reason, line.recv_ns)
         elif kind == "close":

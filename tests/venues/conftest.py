@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import pytest
 
-from marketfeed.commands import Close, Command, Fetch, Replace, Send
+from marketfeed.commands import Close, Command, Fetch, Relist, Replace, Send
 from marketfeed.counts import Counts
 from marketfeed.events import Head, Instrument, encode_json
 from marketfeed.outlet import Outlet
@@ -24,8 +24,8 @@ START = 1_790_000_000 * SECOND
 class Talk:
     """A session and what came of it.
 
-    `sent` are the frames it sent, `fetches` its open REST calls, `closed` why it wants to close, `replaced` why another
-    connection is to take over, "" where it does not.
+    `sent` are the frames it sent, `fetches` its open REST calls, `relists` how often the list is to be read again,
+    `closed` why it wants to close, `replaced` why another connection is to take over, "" where it does not.
     Every frame comes a millisecond after what was before it. `care` is for the session.
     """
 
@@ -47,24 +47,30 @@ class Talk:
         self.mono_ns = SECOND
         self.now = START
         self.venue = venue
-        instruments: dict[str, Instrument[Any]] = {}
+        self.relists = 0
+        self.instruments: dict[str, Instrument[Any]] = {}
         for name in names:
-            base, _, counter = name.partition("-")
-            price_digits, size_digits = digits or (None, None)
-            instruments[name] = Instrument(
-                venue=venue.name,
-                symbol=name,
-                native=native(name),
-                base=base,
-                quote=counter,
-                price_digits=price_digits,
-                size_digits=size_digits,
-            )
+            self.enlist(name, native(name), digits)
         wanted = [Subscription(venue.name, n, c, depth if c == "book" else 0) for n in names for c in channels]
         (plan,) = venue.plan(venue.endpoints, wanted, venue.pace)
         self.session: Session[Any] = Session(
-            venue, plan, Streams(Outlet(self.events.append)), instruments, link="link-1", exact=exact, **care
+            venue, plan, Streams(Outlet(self.events.append)), self.instruments, link="link-1", exact=exact, **care
         )
+
+    def enlist(self, name: str, native: str, digits: tuple[int, int] | None = None, **fields: Any) -> None:
+        """The venue lists this market, so from now on."""
+        base, _, counter = name.partition("-")
+        price_digits, size_digits = digits or (None, None)
+        told: dict[str, Any] = {"price_digits": price_digits, "size_digits": size_digits, **fields}
+        self.instruments[name] = Instrument(
+            venue=self.venue.name, symbol=name, native=native, base=base, quote=counter, **told
+        )
+
+    def relisted(self, name: str, native: str, digits: tuple[int, int] | None = None, **fields: Any) -> Self:
+        """A market is listed with a change, and the session is told."""
+        self.enlist(name, native, digits, **fields)
+        self.session.relisted(name, self.now)
+        return self.wait(1)
 
     @property
     def counts(self) -> Counts:
@@ -141,6 +147,8 @@ class Talk:
                 self.closed = command.reason
             elif isinstance(command, Replace):
                 self.replaced = command.reason
+            elif isinstance(command, Relist):
+                self.relists += 1
 
 
 def _kind(event: Head) -> str:

@@ -148,6 +148,46 @@ def test_without_an_instrument_the_digits_are_as_sent(begin: Begin) -> None:
     assert talk.counts.checksums_ok == 1
 
 
+FINER_BIDS: Rows = [("29430.10", "0.50000000"), ("29429.00", "1.00000000")]
+FINER_ASKS: Rows = [("29431.10", "0.25000000"), ("29433.30", "0.80000000")]
+FINER = checksum(FINER_BIDS, FINER_ASKS)
+
+
+def test_P29_a_market_that_was_wanted_later_is_read_by_its_digits(begin: Begin) -> None:
+    talk = begin("ETH-USD")
+    talk.enlist("BTC-USD", "BTC/USD", (1, 8))
+    talk.change([talk.sub("BTC-USD", "book", 10)])
+    short = ([(price, f"{Decimal(size).normalize():f}") for price, size in side] for side in (BIDS, ASKS))
+    talk.frame(ack(4, "book", depth=10), book("snapshot", *short, checksum(BIDS, ASKS)))
+    assert talk.states()["BTC/USD"] == "live"
+
+
+def test_P29_a_book_of_other_digits_has_the_list_read_again(begin: Begin) -> None:
+    talk = begin().frame(ack(1, "book", depth=10), SNAPSHOT)
+    talk.frame(book("update", BIDS[:1], [], FINER))
+    assert talk.relists == 0  # once may be a byte on its way
+    talk.wait(1).frame(ack(2, "book", method="unsubscribe")).wait(1).frame(ack(3, "book", depth=10))
+    talk.frame(book("snapshot", FINER_BIDS, FINER_ASKS, FINER))
+    assert (talk.states(), talk.relists) == ({"BTC/USD": "waiting"}, 1)
+    talk.relisted("BTC-USD", "BTC/USD", (2, 8))
+    talk.frame(ack(4, "book", method="unsubscribe")).wait(1).frame(ack(5, "book", depth=10))
+    talk.frame(book("snapshot", FINER_BIDS, FINER_ASKS, FINER))
+    assert (talk.states(), talk.closed) == ({"BTC/USD": "live"}, "")
+
+
+def test_P29_a_book_whose_market_gets_other_digits_begins_anew(begin: Begin) -> None:
+    talk = begin().frame(ack(1, "book", depth=10), SNAPSHOT)
+    talk.take()
+    talk.relisted("BTC-USD", "BTC/USD", (1, 8), status="post_only")
+    assert (talk.told(), talk.states()) == ([], {"BTC/USD": "live"})
+    talk.relisted("BTC-USD", "BTC/USD", (2, 8))
+    gap, void = talk.take()
+    assert isinstance(gap, Gap)
+    assert isinstance(void, BookVoid)
+    assert (gap.cause, gap.detail) == ("checksum", "the digits of the market have changed")
+    assert talk.sent[-1]["method"] == "unsubscribe"
+
+
 def test_an_update_of_thousands_of_usual_levels_takes_no_more_than_8_times_its_size(begin: Begin) -> None:
     talk = begin().frame(SNAPSHOT)
     frame = book("update", [("64523.8", "0.00037100")] * 5_000, [], 1)
