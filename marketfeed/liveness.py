@@ -5,9 +5,12 @@ A stream that is silent is muted only where something says that its market is no
 - its book or ticker is silent beside trades, which change both;
 - by its own pace it is silent for long, and the other channels of its market go on, or there are none.
 
-A market in which every channel is silent is quiet, whatever it was before (T05).
+A market in which every channel is silent is quiet as far as this tells (T05). Where its book or its trades are so by
+their own pace, it is worth a question over REST, whose answer alone decides; another one each time that the silence is
+twice as long.
 """
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -24,6 +27,8 @@ WITNESSED_S = 5.0
 """Silence that is enough beside as many trades."""
 MOST_S = 120.0
 """A stream so slow that it would be muted later is not judged by its own pace."""
+ASKED: tuple[Channel, ...] = ("book", "trades")
+"""What REST can be asked about."""
 
 
 class Heard(NamedTuple):
@@ -35,12 +40,16 @@ class Heard(NamedTuple):
 
 
 class Muted(NamedTuple):
-    """A stream that is muted, and why; `witnessed` where trades say so, and not its own pace."""
+    """A stream that is muted, and why; `witnessed` where trades say so, and not its own pace.
+
+    `whole`: all of its market is silent, which may be quiet.
+    """
 
     channel: Channel
     native: str
     reason: str
     witnessed: bool = False
+    whole: bool = False
 
 
 class _Known(Struct):
@@ -53,6 +62,14 @@ class _Known(Struct):
     distance_s: float = 0.0
     distances: int = -1
     """The time before the first is none."""
+    asked: int = 0
+    """How often in this silence REST was."""
+
+    @property
+    def patience_s(self) -> float:
+        """Silence that is long for its pace; infinite where that is not known, or too slow to be judged by."""
+        patience_s = LIVELY * self.distance_s
+        return patience_s if self.distances >= LIVELY and patience_s <= MOST_S else math.inf
 
 
 class Liveness:
@@ -82,7 +99,18 @@ class Liveness:
                 elif why := _muted(known, channel, mono_ns, trades, whole - count, alone=len(counts) == 1):
                     found.append(Muted(channel, native, *why))
                     self._known[channel, native] = _Known(count, mono_ns, trades, whole - count)
+            if len(counts) > 1 and (still := self._still(native, counts, mono_ns)):
+                found.append(still)
         return found
+
+    def _still(self, native: str, channels: Iterable[Channel], mono_ns: int) -> Muted | None:
+        streams = {channel: self._known[channel, native] for channel in channels}
+        silent_s = (mono_ns - max(known.at for known in streams.values())) / SECOND
+        channel = next((c for c in ASKED if c in streams and streams[c].patience_s < math.inf), None)
+        if channel is None or silent_s < streams[channel].patience_s * 2 ** streams[channel].asked:
+            return None
+        streams[channel].asked += 1
+        return Muted(channel, native, f"silent for {silent_s:.1f} s with all of its market", whole=True)
 
 
 def _learn(known: _Known, count: int, mono_ns: int) -> None:
@@ -90,7 +118,7 @@ def _learn(known: _Known, count: int, mono_ns: int) -> None:
     if known.distances >= 0:
         known.distance_s = (1 - WEIGHT) * known.distance_s + WEIGHT * distance if known.distances else distance
     known.distances += 1
-    known.count, known.at = count, mono_ns
+    known.count, known.at, known.asked = count, mono_ns, 0
 
 
 def _muted(
@@ -101,8 +129,7 @@ def _muted(
     beside = trades - known.trades if channel in ("book", "ticker") else 0
     if silent_s >= WITNESSED_S and beside >= LIVELY:
         return f"silent for {silent_s:.1f} s beside {beside} trades", True
-    patience_s = LIVELY * known.distance_s
-    if known.distances < LIVELY or patience_s > MOST_S or silent_s < patience_s:
+    if silent_s < known.patience_s:
         return None
     if alone:
         return f"silent for {silent_s:.1f} s, once every {known.distance_s:.2g} s before", False

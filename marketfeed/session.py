@@ -249,14 +249,14 @@ class Session(Generic[N]):
         self._look_alive(mono_ns, age_ns)
         if self._plan.url and not self._closing and mono_ns - self._looked_at >= SECOND:
             self._looked_at = mono_ns
-            self._look_for_muted(mono_ns)  # before the desk, which asks again in this very tick
-        soon = self._desk.tick(mono_ns, recv_ns)
+            self._look_for_muted(mono_ns)
         later = [self._fetches.tick(mono_ns), self._polling.tick(mono_ns), self._care.tick(mono_ns, recv_ns)]
         if not self._plan.url:
             self._polling.look(mono_ns, recv_ns)
         for sync in list(self.books.values()):
             sync.on_tick(mono_ns, recv_ns)
         self._streams.look(mono_ns, recv_ns)
+        soon = self._desk.tick(mono_ns, recv_ns)  # after all else: what that has doubted is asked for again at once
         due = (soon, *later, mono_ns + LOOK_NS, self._pulse.due if self._pulse.due > mono_ns else None)
         self.deadline = min(t for t in due if t is not None)
         return len(self.commands) > before
@@ -531,14 +531,16 @@ class Session(Generic[N]):
             asked = not muted.witnessed and self._care.probe(
                 muted.channel, muted.native, partial(self._probed, muted), mono_ns
             )
-            if not asked:
+            if not asked and not muted.whole:
                 self._mute(muted)
 
     def _probed(self, muted: Muted, verdict: Verdict) -> None:
         """REST says whether a silent market is quiet (T05)."""
         entry = self._desk.entries.get((muted.channel, muted.native))
-        if verdict != "equal" and entry is not None and entry.state == "flowing":
-            self._mute(muted)
+        if verdict == "equal" or (verdict == "unclear" and muted.whole):
+            return
+        if entry is not None and entry.state == "flowing":
+            self._mute(muted)  # the other channels are judged beside it, once it is back
 
     def _mute(self, muted: Muted) -> None:
         self.deadline = 0

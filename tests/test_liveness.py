@@ -68,12 +68,14 @@ def test_T04_one_muted_stream_of_fifty_is_found_inside_its_deadline() -> None:
     assert [(s - 120, channel, market) for s, channel, market, _ in link.run(6)] == [(5, "book", "M17")]
 
 
-def test_T05_a_market_in_which_all_is_silent_is_quiet() -> None:
+def test_T04_T05_a_market_in_which_all_is_silent_is_asked_about_ever_more_seldom() -> None:
     link = Link("A", "B")
     link.run(60)
     for channel in ALL:
         link.mute(channel, "A")
-    assert link.run(6 * 3600) == []
+    told = link.run(6 * 3600)
+    assert told[0][1:] == ("book", "A", "silent for 20.0 s with all of its market")
+    assert [(second - 60, channel) for second, channel, *_ in told] == [(20 * 2**n, "book") for n in range(11)]
 
 
 @pytest.mark.parametrize("seed", range(3))

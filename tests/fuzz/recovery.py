@@ -36,7 +36,7 @@ WORST_S = 200.0
 HARMLESS = ("pause", "bytes")
 """Kinds that need not be noticed: they may do no harm."""
 QUIET, QUIET_S = ("quiet", "proxy_idle"), 300.0
-WARM_S = {"mute": 30.0, "stall": 30.0}
+WARM_S = {"mute": 30.0, "mute_market": 30.0, "stall": 30.0}
 """Until a venue's pace is known."""
 
 

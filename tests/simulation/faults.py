@@ -6,8 +6,10 @@ from random import Random
 from typing import NamedTuple
 
 from marketfeed.sim.bad_frames import BAD_FRAMES
+from marketfeed.sim.faults import MUTED
 from marketfeed.testing import VirtualLoop
 
+from ..fuzz.oracle import SYMBOLS
 from .world import World
 
 Heal = Callable[[], object]
@@ -155,6 +157,17 @@ def _inject(kind: str, *what: object) -> Callable[[World, str, Random], None]:
     return strike
 
 
+def _mute_market(world: World, venue: str, dice: Random) -> None:
+    """All channels of one market stop; the others go on."""
+    symbol = dice.choice(SYMBOLS[venue])
+    for link in list(world.plant._server(venue).links):
+        link.conversation.muted.update(f"{channel}:{symbol}" for channel in MUTED)
+
+
+def _digits(world: World, venue: str, dice: Random) -> None:
+    world.plant.inject(venue, "digits", dice.choice(SYMBOLS[venue]))
+
+
 def _stall(world: World, venue: str, dice: Random) -> None:
     """Not before the venue's pace is known: until then a stall is told, and not mended (see T04)."""
     sessions = world.feed._runners[venue].sessions()
@@ -189,6 +202,7 @@ TRANSPORT: dict[str, Fault] = {
     "blackhole": Fault("T03", "silent", _blackhole),
     "stall": Fault("T04", "silent", _stall),
     "mute": Fault("T04", "muted", _inject("mute", "book", "trades", "ticker")),
+    "mute_market": Fault("T04", "muted", _mute_market),
     "quiet": Fault("T05", "pause", _quiet),
     "drip": Fault("T06", "silent", _drip),
     "slices": Fault("T07", "bytes", _slices),
@@ -229,6 +243,7 @@ OTHERS: dict[str, Fault] = {
     "reorder": Fault("P15", "data", _inject("reorder")),
     "corrupt": Fault("P01", "data", _inject("corrupt")),
     "checksum": Fault("P23", "data", _inject("checksum")),
+    "digits": Fault("P29", "data", _digits),
     "step": Fault("C14", "data", _step),
     "resubscribe": Fault("C04", "pause", _resubscribe),
 }

@@ -66,6 +66,48 @@ def test_T03_T04_silence_is_found_in_time(kind: silence.Kind) -> None:
     assert (row["found"], row["within"]) == ("1/1", "yes"), row
 
 
+@pytest.mark.parametrize("venue", VENUES)
+def test_T04_a_market_that_falls_silent_as_a_whole_is_found_by_asking_about_it(venue: str) -> None:
+    row = recovery.repeat("mute_market", venue, range(1, 2))
+    assert (row["recovered"], row["told"], row["within"]) == ("1/1", 1, "yes"), row
+    assert row["detect_p95"] < 30.0
+
+
+async def relisted(network: Network, venue: str, kind: str) -> tuple[World, list[mf.Instrument[float]], list[str]]:
+    """What was told of a market that changes, and what else went wrong."""
+    told: list[mf.Instrument[float]] = []
+    harm: list[str] = []
+    async with World(1, [venue], network, rate=5.0, taped=True) as world:
+        await world.until_live(30.0)
+        await world.run(30.0)
+        world.feed.on(mf.Instrument, told.append)
+        for event in (mf.Disconnected, mf.BookVoid, mf.Refused):
+            world.feed.on(event, lambda event: harm.append(f"{type(event).__name__} {event.symbol}".strip()))
+        world.plant.inject(venue, kind, SYMBOLS[venue][0])
+        await world.run(60.0)
+        before_the_end = harm[:]
+    return world, told, before_the_end
+
+
+def test_P29_I16_a_book_whose_market_is_made_finer_is_proven_again_and_harms_no_other() -> None:
+    network = Network(1)
+    world, told, harm = run(relisted(network, "kraken", "digits"), network)
+    assert [(one.symbol, one.price_digits) for one in told] == [("BTC-USD", 2)]
+    assert harm == ["BookVoid BTC-USD"]
+    assert world.lived_again > 100
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_P29_I16_a_market_that_is_taken_off_the_list_is_told_and_its_book_is_void(venue: str) -> None:
+    network = Network(1)
+    world, told, harm = run(relisted(network, venue, "delist"), network)
+    symbol = SYMBOLS[venue][0]
+    assert [(one.symbol, one.trading, one.status) for one in told] == [(symbol, False, "not listed")]
+    assert harm[0] == f"BookVoid {symbol}"
+    assert {one.split()[-1] for one in harm} == {symbol}
+    assert world.lived_again > 100
+
+
 def test_T05_a_quiet_market_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(silence, "LIVELY_S", 30.0)
     network = Network(2)
