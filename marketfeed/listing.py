@@ -1,7 +1,7 @@
 """`Listing`: the instruments of one venue, asked for over REST within its budget."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
@@ -26,7 +26,7 @@ FRESH_NS = 600 * SECOND
 AGAIN_S = 3600.0
 """So often what is served is read again."""
 AT_MOST_S = 10.0
-"""Between two times that it is read again, where books say that a market has changed, or the venue does not answer."""
+"""Between two times that it is, where a market is doubted; doubling each time that the venue does not answer."""
 
 
 def coins_of(venue: Venue) -> dict[str, Instrument[Any]]:
@@ -52,51 +52,64 @@ class Listing:
         self._edge = edge
         self._exact = exact
         self._doubted = asyncio.Event()
+        self._reading = asyncio.Lock()
 
     def doubt(self) -> None:
         """What is known may not be so any more: it is read again soon."""
         self._doubted.set()
 
     async def keep(self, served: Callable[[], list[str]], learnt: Callable[[], None]) -> None:
-        """Read again what is served, for ever: each hour in the background, and where it is doubted (P29).
+        """Read again what is served, for ever: each hour, and where it is doubted (P29).
 
-        `learnt` is called each time, before anything else can happen.
+        What is missing twice in a row is `UNLISTED` until it is there again. `learnt` is called each time, before
+        anything else can happen.
         """
+        missing: set[str] = set()
+        delay = AT_MOST_S
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(AGAIN_S):
                     await self._doubted.wait()
-            away = 0
+            self._doubted.clear()
             try:
                 if symbols := served():
-                    await self.learn(symbols, background=not self._doubted.is_set())
+                    before, missing = missing, set(symbols) - await self.learn(symbols)
+                    for symbol in missing & before:
+                        self.known[symbol] = structs.replace(self.known[symbol], trading=False, status=UNLISTED)
                     learnt()
-                self._doubted.clear()
+                    if missing - before:
+                        self._doubted.set()
+                delay = AT_MOST_S
             except (TransportError, VenueError, ValueError) as exc:
                 log.info("instruments were not read again: %s", exc)
-                away = self.away(exc)
+                delay = max(min(2 * delay, AGAIN_S), self.away(exc) / SECOND)
                 self._doubted.set()
-            await asyncio.sleep(max(AT_MOST_S, away / SECOND))
+            await asyncio.sleep(delay)
 
-    async def learn(self, symbols: list[str], *, background: bool = False) -> None:
+    async def learn(self, symbols: list[str]) -> set[str]:
         """Ask for these symbols, and for all that the venue has where it does not answer that with every one of them.
 
-        One that was known and is not listed any more is `UNLISTED` from then on. In the `background` half of the
-        budget is left to others.
+        Returns what was found; `known` is changed at once, when all has come.
         Raises TransportError, VenueError or ValueError where it does not answer at all.
         """
-        *narrow, everything = self._venue.instruments_requests(symbols)
-        for request in narrow if symbols else ():
-            body = await self._fetch(request, background)
-            if body is not None and self._keep_if_listed(body).issuperset(symbols):
-                return
-        body = await self._fetch(everything, background)
-        if body is None:
-            raise TransportError(f"{self._venue.title} does not list its instruments")
-        kept = self._keep(listed(self._venue, body))
-        self._whole_at = self._edge.clock.mono_ns()
-        for symbol in self.known.keys() - kept:
-            self.known[symbol] = structs.replace(self.known[symbol], trading=False, status=UNLISTED)
+        async with self._reading:  # of two answers the one that came later is newer
+            *narrow, everything = self._venue.instruments_requests(symbols)
+            found: dict[str, Instrument[Any]] = {}
+            for request in narrow if symbols else ():
+                body = await self._fetch(request)
+                found |= {} if body is None else self._read_if_listed(body)
+                if found.keys() >= set(symbols):
+                    self.known.update(found)
+                    return set(found)
+            body = await self._fetch(everything)
+            if body is None:
+                raise TransportError(f"{self._venue.title} does not list its instruments")
+            found |= self._read(body)
+            if not found:
+                raise VenueError(f"{self._venue.title} lists no instrument at all")
+            self._whole_at = self._edge.clock.mono_ns()
+            self.known.update(found)
+            return set(found)
 
     @property
     def whole(self) -> bool:
@@ -113,22 +126,17 @@ class Listing:
             return away or (SLOW_RETRY_NS if exc.fatal else 0)
         return 0
 
-    def _keep_if_listed(self, body: bytes) -> set[str]:
+    def _read_if_listed(self, body: bytes) -> dict[str, Instrument[Any]]:
         try:
-            return self._keep(listed(self._venue, body))
+            return self._read(body)
         except VenueError:
-            return set()  # a venue may answer 200 to a filter it does not like: the whole list decides
+            return {}  # a venue may answer 200 to a filter it does not like: the whole list decides
 
-    def _keep(self, instruments: Iterable[Instrument[Decimal]]) -> set[str]:
-        """Know these; returns their symbols."""
-        found = {i.symbol: i if self._exact else i.as_floats() for i in instruments}
-        self.known.update(found)
-        return set(found)
+    def _read(self, body: bytes) -> dict[str, Instrument[Any]]:
+        return {i.symbol: i if self._exact else i.as_floats() for i in listed(self._venue, body)}
 
-    async def _fetch(self, request: Request, background: bool) -> bytes | None:
+    async def _fetch(self, request: Request) -> bytes | None:
         edge = self._edge
-        if background:
-            await edge.leisure(request.weight)
         await edge.turn(request.weight)
         reply = await edge.call(request)
         edge.budget.used(reply.used_weight, edge.clock.mono_ns())

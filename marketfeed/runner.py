@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
-from itertools import count
+from itertools import count, product
 from typing import Any
 
 from msgspec import structs
@@ -13,7 +13,7 @@ from .clock import Clock
 from .counts import Counts
 from .edge import Edge
 from .errors import ConfigError, TransportError, UnknownSymbol, VenueError
-from .events import Disconnected, Head, Instrument, Refused
+from .events import UNLISTED, Disconnected, Head, Instrument, Refused
 from .hashblocks import check_zmq, hashblocks
 from .hub import Hub
 from .listing import Listing
@@ -244,16 +244,16 @@ class Runner:
         with self._taping.told(now):
             changed = [symbol for symbol in known if streams.introduce(self.instruments[symbol], now)]
         self._hub.deliver()
-        for symbol in changed:
-            for wire in self.links:
-                wire.driver.relisted(symbol)
+        for symbol, wire in product(changed, self.links):
+            wire.driver.relisted(symbol)
+        self.refused = {name: why for name, why in self.refused.items() if name.split(":")[1] not in self.instruments}
         self._work.set()
 
     def _unknown(self) -> set[str]:
         return {s.symbol for s in self._wanted if s.symbol not in self.instruments and s.name not in self.refused}
 
     async def all_instruments(self) -> list[Instrument[Any]]:
-        """Every instrument the venue lists.
+        """Every instrument the venue lists now.
 
         Raises TransportError, VenueError or ValueError where it does not, or a ban lasts.
         """
@@ -262,7 +262,7 @@ class Runner:
                 raise TransportError(self._ban_text(left_s), retry_after_s=left_s)
             await self._listing.learn([])
             self._learnt()
-        return [self.instruments[name] for name in sorted(self.instruments)]
+        return [one for _, one in sorted(self.instruments.items()) if one.status != UNLISTED]
 
     def _refuse(self, symbols: set[str]) -> None:
         for subscription in sorted(self._wanted):

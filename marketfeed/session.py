@@ -294,7 +294,8 @@ class Session(Generic[N]):
         was refused is asked for again; a new name is asked for on a new connection.
         """
         native, instrument = self._native.get(symbol), self._instruments[symbol]
-        if native is None:
+        if native is None or all(entry.subscription.symbol != symbol for entry in self._desk.entries.values()):
+            self._native.pop(symbol, None)  # wanted again, it is asked for by the name that it has then
             return
         self._recv_ns = recv_ns
         if instrument.native != native:
@@ -307,6 +308,7 @@ class Session(Generic[N]):
         if sync is not None and not listed:
             sync.doubt("halted", "the market is not listed any more", recv_ns)
         elif sync is not None and self.venue.book.checksum and _digits(before) != _digits(instrument):
+            self._resyncs.pop(native, None)  # what was lost by the old digits is explained
             sync.doubt("checksum", "the digits of the market have changed", recv_ns)
 
     def on_close(self, code: int, reason: str, recv_ns: int, *, retry_s: float | None = 0.0, attempt: int = 0) -> None:
@@ -492,7 +494,7 @@ class Session(Generic[N]):
             asked = self._care.on_reply(token, status, body, self._recv_ns, self._mono_ns)
         except (ValueError, LookupError, RecursionError, ArithmeticError) as exc:
             self._tell_malformed(body, f"an answer over REST: {_words(exc)}")
-            asked, status = True, 404
+            asked, status = True, 404 if isinstance(exc, LookupError) else 0
         if asked and status in (400, 404):
             self.commands.append(Relist())
         return asked
@@ -525,21 +527,31 @@ class Session(Generic[N]):
         heard = [
             Heard(entry.subscription.channel, entry.native, entry.stream.heard())
             for entry in self._desk.entries.values()
-            if entry.state == "flowing" and (not isinstance(entry.stream, BookStream) or entry.stream.view.live)
+            if entry.state == "flowing"
+            and (not isinstance(entry.stream, BookStream) or entry.stream.view.live)
+            and self._natives[entry.native].status != UNLISTED
         ]
         for muted in self._liveness.look(heard, mono_ns):
-            asked = not muted.witnessed and self._care.probe(
-                muted.channel, muted.native, partial(self._probed, muted), mono_ns
-            )
-            if not asked and not muted.whole:
+            asked = not muted.witnessed and self._ask_about(muted, mono_ns)
+            if muted.whole and not asked and muted.channel != "trades":
+                self._ask_about(muted._replace(channel="trades"), mono_ns)
+            elif not asked and not muted.whole:
                 self._mute(muted)
 
-    def _probed(self, muted: Muted, verdict: Verdict) -> None:
-        """REST says whether a silent market is quiet (T05)."""
+    def _ask_about(self, muted: Muted, mono_ns: int) -> bool:
+        """Have REST say whether a silent market is quiet (T05); False where it cannot."""
+        entry = self._desk.entries.get((muted.channel, muted.native))
+        if entry is None:
+            return False
+        told = partial(self._probed, muted, entry.stream.heard())
+        return self._care.probe(muted.channel, muted.native, told, mono_ns)
+
+    def _probed(self, muted: Muted, heard: int, verdict: Verdict) -> None:
+        """What REST said; where the stream has spoken meanwhile, that says more."""
         entry = self._desk.entries.get((muted.channel, muted.native))
         if verdict == "equal" or (verdict == "unclear" and muted.whole):
             return
-        if entry is not None and entry.state == "flowing":
+        if entry is not None and entry.state == "flowing" and entry.stream.heard() == heard:
             self._mute(muted)  # the other channels are judged beside it, once it is back
 
     def _mute(self, muted: Muted) -> None:

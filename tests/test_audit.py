@@ -35,6 +35,7 @@ from .fuzz import oracle
 from .fuzz.oracle import SYMBOLS
 from .loopback.rig import VENUES, bench, plain
 from .venues.conftest import Talk
+from .venues.test_kraken import SNAPSHOT
 from .virtual import until
 
 NUMBERED = BookRule(snapshot="rest", numbered=True, audit=20)
@@ -744,8 +745,23 @@ def test_a_venues_book_over_rest(venue: str, exact: bool) -> None:
 
 
 def test_an_error_in_place_of_krakens_book() -> None:
-    with pytest.raises(ValueError, match="error in place of a book"):
+    with pytest.raises(ValueError, match="EGeneral:Too many requests"):
         picture(kraken.VENUE, False, {"error": ["EGeneral:Too many requests"]})
+    with pytest.raises(ValueError, match="without a book"):
+        picture(kraken.VENUE, False, {"error": [], "result": {}})
+
+
+@pytest.mark.parametrize(("error", "relists"), [("EQuery:Unknown asset pair", 1), ("EAPI:Rate limit exceeded", 0)])
+def test_P29_a_pair_that_rest_does_not_know_has_the_list_read_again_and_another_error_has_not(
+    error: str, relists: int
+) -> None:
+    talk = Talk(kraken.VENUE, "BTC-USD", channels=("book",), native=lambda s: s.replace("-", "/"), audit_s=60.0).open()
+    talk.frame(SNAPSHOT)
+    while not talk.fetches:
+        talk.frame({"channel": "heartbeat"}).wait(1)
+    talk.reply({"error": [error]})
+    assert talk.relists == relists
+    assert [e.reason for e in talk.take() if isinstance(e, Malformed)] == [f"an answer over REST: {error}"]
 
 
 @pytest.mark.parametrize("venue", sorted(BODIES))

@@ -36,6 +36,7 @@ from marketfeed.events import (
     VenueStatus,
 )
 from marketfeed.session import MAX_RESYNCS
+from marketfeed.subscriptions import Channel
 from marketfeed.venues._rules import crc32_levels, level_text
 from marketfeed.venues._spec import BookRule
 
@@ -635,6 +636,17 @@ def test_P29_a_change_of_what_is_not_served_here_is_nothing() -> None:
     talk = live()
     talk.relisted("SOL-USD", "SOLUSD")
     assert (talk.take(), talk.closed, talk.states()) == ([], "", {"BTCUSD": "live", "ETHUSD": "live"})
+
+
+def test_P29_a_new_name_of_what_is_not_served_here_any_more_is_for_the_next_time() -> None:
+    talk = live()
+    channels: tuple[Channel, ...] = ("trades", "ticker", "book")
+    talk.change(drop=[subscription("BTC-USD", channel) for channel in channels])
+    talk.frame(*({"c": "talk", "what": "gone", "ch": channel, "s": "BTCUSD"} for channel in channels))
+    talk.relisted("BTC-USD", "XBTUSD")
+    assert talk.closed == ""
+    talk.change([subscription("BTC-USD", "trades")])
+    assert [(f["do"], f["s"]) for f in talk.sent[-1:]] == [("sub", ["XBTUSD"])]
 
 
 def test_T04_with_a_heartbeat_pongs_alone_are_no_life() -> None:

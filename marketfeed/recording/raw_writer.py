@@ -154,6 +154,7 @@ class RawWriter:
             self._abouts[what.more["venue"]] = what
         for event in events if what.dir == "told" else ():
             if isinstance(event, Instrument):
+                self._instruments.pop((event.venue, event.symbol), None)  # a run begins with them as they were told
                 self._instruments[event.venue, event.symbol] = event
         run = self._run
         if run is None or self._file is None:

@@ -148,6 +148,7 @@ class WPast(Struct, Generic[P]):
     """{"error":[],"result":{"XXBTZUSD":[["30243.40000","0.34507674",1688669597.8277369,"b","m","",61044952],...],
     "last":"1688671969993150842"}}: price, size, time, side, order type, misc, id; oldest first."""
 
+    error: list[str] = []
     result: dict[str, list[tuple[P, P, Decimal, Literal["b", "s"], str, str, Int64]] | str] = {}
 
 
@@ -161,6 +162,7 @@ class WDepth(Struct, Generic[P, S]):
 class WShown(Struct, Generic[P, S]):
     """{"error":[],"result":{"XXBTZUSD":{...}}}: it has no number."""
 
+    error: list[str] = []
     result: dict[str, WDepth[P, S]] = {}
 
 
@@ -386,7 +388,7 @@ class Decoder(Generic[N]):
         """See `_spec.Audits`."""
         shown = next(iter(self._result(body, _shown, _shown_exact)), None)
         if shown is None:
-            raise ValueError("an error in place of a book")
+            raise ValueError("an answer without a book")
         bids, asks = (tuple((price, size) for price, size, _ in side) for side in (shown.bids, shown.asks))
         return Picture(0, bids, asks)
 
@@ -396,7 +398,7 @@ class Decoder(Generic[N]):
         return Request(f"/0/public/Trades?pair={_rest_name(native)}&since={since}&count={HISTORY_TRADES}")
 
     def past_trades(self, native: str, body: bytes) -> list[PastTrade[N]]:
-        """See `_spec.History`; an error is no page."""
+        """See `_spec.History`."""
         rows: Any = next((found for found in self._result(body, _past, _past_exact) if not isinstance(found, str)), ())
         return [
             PastTrade(price, size, "buy" if side == "b" else "sell", number, _micros(at) * 1_000)
@@ -404,10 +406,15 @@ class Decoder(Generic[N]):
         ]
 
     def _result(self, body: bytes, checked: Any, exact: Any) -> Any:
-        """What is under the pair's REST name, which is not the one asked for; nothing where the answer is an error."""
+        """What is under the pair's REST name, which is not the one asked for.
+
+        Raises LookupError for a pair that is not there, and ValueError for any other error, in the venue's words.
+        """
         if odd(body):
             check_numbers(body)
         read = checked(body)
+        if words := ", ".join(read.error):
+            raise LookupError(words) if "Unknown asset pair" in words else ValueError(words)
         return (exact(body) if self._exact else read).result.values()
 
 

@@ -23,7 +23,7 @@ from marketfeed.recording import Playback, RawRecorder, Rerun
 from marketfeed.recording.disk import RealDisk
 from marketfeed.recording.raw_file import mend
 from marketfeed.recording.raw_lines import lines_of
-from marketfeed.recording.raw_writer import Kept, RawWriter
+from marketfeed.recording.raw_writer import LOST, Kept, RawWriter
 from marketfeed.recording.segments import ABOUT, PART, SUFFIX, lines, segments
 from marketfeed.taped import Input
 
@@ -332,6 +332,37 @@ def test_R07_inputs_without_room_are_counted_and_end_the_run(tmp_path: Path) -> 
         assert (rerun.unlike, rerun.torn) == ([], [])
 
     run()
+
+
+def test_P29_I14_a_run_after_a_loss_begins_with_instruments_in_the_order_in_which_they_were_told(
+    tmp_path: Path,
+) -> None:
+    def told(symbol: str, number: int, status: str = "online") -> Kept:
+        listed: Any = mf.Instrument(
+            venue="kraken", symbol=symbol, native=symbol, base="A", quote="B", status=status, seq_local=number
+        )
+        return Kept(Input(dir="told", conn=""), [listed])
+
+    care = {"exact": False, "pace": None, "max_resyncs": 3, "backfill": False, "audit_s": 0.0}
+    lost = Kept(Input(dir=LOST, conn="", more={"inputs": 1}), [])
+    inputs = [Kept(Input(dir="about", conn="", more={"venue": "kraken", **care}), []), told("A-B", 1), told("C-B", 2)]
+    inputs += [told("A-B", 3, "post_only"), lost, told("D-B", 9)]
+    statuses: list[str] = []
+    writer = RawWriter(
+        RealDisk(),
+        tmp_path,
+        SystemClock(),
+        lambda status, detail: statuses.append(status),
+        rotate_s=3600,
+        rotate_bytes=1 << 30,
+        sync_s=1,
+        simulated=False,
+    )
+    writer.open()
+    writer.step(lambda: inputs.pop(0) if inputs else None)
+    assert writer.end(lambda: None) == ""
+    assert [event.seq_local for event in Rerun(tmp_path)] == [1, 2, 3, 2, 3, 9]
+    assert statuses == ["lagged"]
 
 
 @plain

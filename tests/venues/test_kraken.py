@@ -175,6 +175,17 @@ def test_P29_a_book_of_other_digits_has_the_list_read_again(begin: Begin) -> Non
     assert (talk.states(), talk.closed) == ({"BTC/USD": "live"}, "")
 
 
+def test_P29_news_of_other_digits_is_not_one_loss_too_many(begin: Begin) -> None:
+    talk = begin().frame(ack(1, "book", depth=10), SNAPSHOT, book("update", BIDS[:1], [], FINER))
+    for request in (2, 4, 6):  # the list is on its way meanwhile
+        talk.wait(0.25).frame(ack(request, "book", method="unsubscribe"))
+        talk.wait(0.25).frame(ack(request + 1, "book", depth=10))
+        if request < 6:
+            talk.frame(book("snapshot", FINER_BIDS, FINER_ASKS, FINER))
+    talk.relisted("BTC-USD", "BTC/USD", (2, 8))
+    assert talk.closed == ""
+
+
 def test_P29_a_book_whose_market_gets_other_digits_begins_anew(begin: Begin) -> None:
     talk = begin().frame(ack(1, "book", depth=10), SNAPSHOT)
     talk.take()
