@@ -11,7 +11,7 @@ twice as long.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -29,6 +29,10 @@ MOST_S = 120.0
 """A stream so slow that it would be muted later is not judged by its own pace."""
 ASKED: tuple[Channel, ...] = ("book", "trades")
 """What REST can be asked about."""
+
+
+ASK_NS = 5 * SECOND
+"""Between two questions about whole markets: where many rest at once, they do not spend what all share."""
 
 
 class Heard(NamedTuple):
@@ -77,6 +81,7 @@ class Liveness:
 
     def __init__(self) -> None:
         self._known: dict[tuple[Channel, str], _Known] = {}
+        self._asked_at = -ASK_NS
 
     def look(self, streams: Iterable[Heard], mono_ns: int) -> list[Muted]:
         """Streams that are muted as of now. One is told again only where it was heard between.
@@ -99,17 +104,26 @@ class Liveness:
                 elif why := _muted(known, channel, mono_ns, trades, whole - count, alone=len(counts) == 1):
                     found.append(Muted(channel, native, *why))
                     self._known[channel, native] = _Known(count, mono_ns, trades, whole - count)
-            if len(counts) > 1 and (still := self._still(native, counts, mono_ns)):
-                found.append(still)
+        if mono_ns - self._asked_at >= ASK_NS and (still := self._still(markets, mono_ns)):
+            self._asked_at = mono_ns
+            found.append(still)
         return found
 
-    def _still(self, native: str, channels: Iterable[Channel], mono_ns: int) -> Muted | None:
-        streams = {channel: self._known[channel, native] for channel in channels}
-        silent_s = (mono_ns - max(known.at for known in streams.values())) / SECOND
-        channel = next((c for c in ASKED if c in streams and streams[c].patience_s < math.inf), None)
-        if channel is None or silent_s < streams[channel].patience_s * 2 ** streams[channel].asked:
+    def _still(self, markets: Mapping[str, Mapping[Channel, int]], mono_ns: int) -> Muted | None:
+        """Of the markets that are worth a question the one asked about least, of those the longest silent."""
+        worth: list[tuple[int, float, Channel, str]] = []
+        for native, channels in markets.items():
+            streams = {channel: self._known[channel, native] for channel in channels}
+            silent_s = (mono_ns - max(known.at for known in streams.values())) / SECOND
+            channel = next((c for c in ASKED if c in streams and streams[c].patience_s < math.inf), None)
+            if channel is not None and len(streams) > 1:
+                asked = streams[channel].asked
+                if silent_s >= streams[channel].patience_s * 2**asked:
+                    worth.append((-asked, silent_s, channel, native))
+        if not worth:
             return None
-        streams[channel].asked += 1
+        _, silent_s, channel, native = max(worth)
+        self._known[channel, native].asked += 1
         return Muted(channel, native, f"silent for {silent_s:.1f} s with all of its market", whole=True)
 
 

@@ -1,5 +1,6 @@
 """Which stream of a living connection is muted, and which is just quiet (T04, T05)."""
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -76,6 +77,20 @@ def test_T04_T05_a_market_in_which_all_is_silent_is_asked_about_ever_more_seldom
     told = link.run(6 * 3600)
     assert told[0][1:] == ("book", "A", "silent for 20.0 s with all of its market")
     assert [(second - 60, channel) for second, channel, *_ in told] == [(20 * 2**n, "book") for n in range(11)]
+
+
+def test_T05_of_many_markets_that_rest_at_once_one_is_asked_about_each_five_seconds() -> None:
+    link = Link(*(f"M{n}" for n in range(50)), channels=("trades", "book"), rate=1)
+    link.run(60)
+    link.mute("trades", "M7")
+    link.mute("book", "M7")
+    link.run(10)
+    for key in link.rates:
+        link.rates[key] = 0.0
+    told = link.run(60)
+    assert told[0][2] == "M7"
+    assert all(later[0] - one[0] >= 5 for one, later in pairwise(told))
+    assert len({market for _, _, market, _ in told}) >= 8
 
 
 @pytest.mark.parametrize("seed", range(3))

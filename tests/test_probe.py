@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
-from marketfeed.events import Disconnected, Malformed
-from marketfeed.venues import binance
+from marketfeed.events import Disconnected, Malformed, Stale
+from marketfeed.venues import binance, kraken
 from marketfeed.venues._spec import Request
 
 from .test_backfill import ROWS, at_binance, binance_trade
 from .test_lanes import World
 from .venues.conftest import Talk
+from .venues.test_kraken import ASKS, BIDS, SNAPSHOT, book, checksum, trade
 
 NONE: list[Any] = []
 
@@ -131,6 +132,55 @@ def test_one_that_ends_meanwhile_is_not_left_again() -> None:
     talk.session.on_close(1006, "cut", talk.now, retry_s=0.5)
     assert [type(e) for e in talk.take() if isinstance(e, Disconnected)] == [Disconnected]
     assert not talk.reply(NONE).closed
+
+
+def beside_another(**care: Any) -> Talk:
+    """A market of trades and ticker falls silent, and another one goes on."""
+    talk = lively(names=("BTC-USDT", "ETH-USDT"), channels=("trades", "ticker"), **care)
+    for number in range(61, 121):
+        talk.frame(binance_trade(number), quote("BTCUSDT"), binance_trade(number, "ETHUSDT"), quote("ETHUSDT")).wait(1)
+    number = 121
+    while not talk.fetches:
+        talk.frame(binance_trade(number, "ETHUSDT"), quote("ETHUSDT")).wait(1)
+        number += 1
+    talk.take()
+    talk.sent.clear()
+    return talk
+
+
+def quote(symbol: str) -> dict[str, Any]:
+    data = {"u": 1, "s": symbol, "b": "1", "B": "1", "a": "2", "A": "1"}
+    return {"stream": f"{symbol.lower()}@bookTicker", "data": data}
+
+
+@pytest.mark.parametrize(("newer", "status", "muted"), [(True, 200, True), (False, 200, False), (True, 503, False)])
+def test_T04_T05_a_market_that_is_silent_as_a_whole_is_muted_only_where_rest_knows_more(
+    newer: bool, status: int, muted: bool
+) -> None:
+    talk = beside_another()
+    talk.reply([{**ROWS[0], "id": 121}] if newer else NONE, status).wait(0.25)
+    stale = [(e.channel, e.reason) for e in talk.take() if isinstance(e, Stale)]
+    assert stale == [("trades", "silent for 20.0 s with all of its market; it is asked for again")] * muted
+    assert [frame["method"] for frame in talk.sent[:1]] == ["UNSUBSCRIBE"] * muted
+
+
+def test_T05_a_trade_that_comes_while_rest_is_asked_mutes_nothing() -> None:
+    talk = beside_another()
+    talk.frame(binance_trade(121)).reply([{**ROWS[0], "id": 121}]).wait(1)
+    assert talk.told() == ["Trade BTC-USDT"]
+    assert talk.sent == []
+
+
+def test_T04_where_books_are_not_audited_trades_are_asked_about() -> None:
+    talk = Talk(
+        kraken.VENUE, "BTC-USD", channels=("trades", "book"), native=lambda s: s.replace("-", "/"), backfill=True
+    )
+    talk.open().frame(SNAPSHOT)
+    for number in range(1, 61):
+        talk.frame(trade(number), book("update", BIDS[:1], [], checksum(BIDS, ASKS))).wait(1)
+    for _ in range(25):
+        talk.frame({"channel": "heartbeat"}).wait(1)
+    assert [fetch.request.path.partition("?")[0] for fetch in talk.fetches] == ["/0/public/Trades"]
 
 
 def test_T08_each_connection_is_asked_about_as_far_as_it_came_itself() -> None:
