@@ -213,11 +213,20 @@ class Desk:
             entry.alone = True
             self._requeue(entry)
 
-    def reconsider(self, native: str) -> None:
-        """A market has changed: what the venue refused of it is asked for again (P29)."""
+    def reconsider(self, native: str, *, listed: bool, again: bool) -> None:
+        """A market has changed: what the venue refused of it is asked for again (P29).
+
+        So is what was not heard since it was not listed, once it is so `again`.
+        """
         for entry in self.entries.values():
-            if entry.native == native and entry.state == "refused":
+            if entry.native != native:
+                continue
+            if not listed:
+                entry.seen = entry.stream.heard()
+            elif entry.state == "refused":
                 self._requeue(entry)
+            elif again and entry.stream.heard() <= entry.seen:
+                self.renew(entry.key)
 
     def dropped(self, key: Key) -> bool:
         """The venue ended a subscription; whether it did so unasked, in which case it is asked for again."""

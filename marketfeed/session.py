@@ -290,8 +290,9 @@ class Session(Generic[N]):
     def relisted(self, symbol: str, recv_ns: int) -> None:
         """A market is listed with a change (P29): what comes of it is read by that from now on.
 
-        A book whose checksum is over other digits, and one of a market that is not listed any more, begin anew; what
-        was refused is asked for again; a new name is asked for on a new connection.
+        A book whose checksum is over other digits, and one of a market that is not listed any more, begin anew. What
+        was refused is asked for again, and what is silent of a market that is listed again; a new name is asked for
+        on a new connection.
         """
         native, instrument = self._native.get(symbol), self._instruments[symbol]
         if native is None or all(entry.subscription.symbol != symbol for entry in self._desk.entries.values()):
@@ -303,8 +304,7 @@ class Session(Generic[N]):
             return
         before, self._natives[native] = self._natives[native], instrument
         sync, listed = self.books.get(native), instrument.status != UNLISTED
-        if listed:
-            self._desk.reconsider(native)
+        self._desk.reconsider(native, listed=listed, again=before.status == UNLISTED)
         if sync is not None and not listed:
             sync.doubt("halted", "the market is not listed any more", recv_ns)
         elif sync is not None and self.venue.book.checksum and _digits(before) != _digits(instrument):

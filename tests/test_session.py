@@ -621,7 +621,19 @@ def test_P29_what_was_refused_is_asked_for_again_when_its_market_is_listed_again
     assert talk.session.refusals() == {"toy:BTC-USD:book": "delisted"}
     talk.sent.clear()
     talk.relisted("BTC-USD", "BTCUSD")
-    assert [(f["do"], f["ch"], f["s"]) for f in talk.sent] == [("sub", "book", ["BTCUSD"])]
+    assert ("sub", "book", ["BTCUSD"]) in [(f["do"], f["ch"], f["s"]) for f in talk.sent]
+
+
+def test_P29_what_is_silent_of_a_market_that_is_listed_again_is_asked_for_again() -> None:
+    talk = live().frame(trade(1)).wait(1)
+    talk.relisted("BTC-USD", "BTCUSD", status=UNLISTED, trading=False)
+    assert "toy:BTC-USD:book" in talk.session.waiting()
+    talk.frame(delta(200, 200)).reply(rest_snap(199))  # which has come back by itself
+    talk.sent.clear()
+    talk.relisted("BTC-USD", "BTCUSD")
+    asked = [(f["do"], f["ch"], f["s"]) for f in talk.sent]
+    assert sorted(asked) == [("unsub", channel, ["BTCUSD"]) for channel in ("ticker", "trades")]
+    assert talk.states() == {"BTCUSD": "live", "ETHUSD": "live"}
 
 
 def test_P29_a_market_with_another_name_is_asked_for_on_a_new_connection() -> None:
