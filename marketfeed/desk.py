@@ -24,6 +24,8 @@ from .venues._spec import Decoder, Pace
 State = Literal["queued", "asked", "acked", "flowing", "dropping", "refused"]
 TRIES = 3
 RETRY_S = 30.0
+MOST_QUIET = 7
+"""Doublings of that where a market may be quiet: about an hour."""
 
 Key = tuple[Channel, str]
 
@@ -32,7 +34,8 @@ class Entry:
     """One subscription on this connection. `since` is when its state began (mono_ns), `seen` what was heard before.
 
     `again` is what to ask for once an unsubscribe is done, `later` when (mono_ns, 0 for at once); `alone` that no
-    other is to stand in its frame; `muted` that it fell silent after it had flowed.
+    other is to stand in its frame; `muted` that it fell silent after it had flowed. `quiet` is how often it was asked
+    for again without first data.
     """
 
     __slots__ = (
@@ -42,6 +45,7 @@ class Entry:
         "later",
         "muted",
         "native",
+        "quiet",
         "reason",
         "seen",
         "since",
@@ -58,7 +62,7 @@ class Entry:
         self.state: State = "queued"
         self.since = 0
         self.seen = stream.heard()
-        self.tries = 0
+        self.tries = self.quiet = 0
         self.muted = False
         self.again: Subscription | None = None
         self.later = 0
@@ -79,7 +83,8 @@ class Desk:
     """Keeps a connection's subscriptions true to what is wanted, at the venue's pace.
 
     `send` takes a frame; `gone` is told when an unsubscribe is done. `busy` says that a tick is wanted soon. `by_turns`
-    means that frames go out by `take_turn` alone; `waits` says that one is to, `begun` that one has.
+    means that frames go out by `take_turn` alone; `waits` says that one is to, `begun` that one has. `begins` says
+    whether data has come of a stream that does not flow yet.
     """
 
     def __init__(
@@ -92,6 +97,7 @@ class Desk:
         stuck: Callable[[str], None],
         *,
         by_turns: bool = False,
+        begins: Callable[[Entry], bool] = lambda entry: False,
     ) -> None:
         self.begun = False
         self.entries: dict[Key, Entry] = {}
@@ -102,6 +108,7 @@ class Desk:
         self._gone = gone
         self._stuck = stuck
         self._by_turns = by_turns
+        self._begins = begins
         self._quota = Quota(pace.frames_per_s, 1.0)
         self._out: list[tuple[str, tuple[Entry, ...], State]] = []
         """Frames to send, those whose answer is awaited from then on, and the state in which it is."""
@@ -288,10 +295,13 @@ class Desk:
                     book = ", or its snapshot waits for its turn" if isinstance(entry.stream, BookStream) else ""
                     reason = f"no data in {pace.first_data_s:g} s since the acknowledgement; the market may be quiet"
                     entry.stream.doubt(reason + book, recv_ns)
+                    if entry.since <= now - int(RETRY_S * SECOND) * 2**entry.quiet and not self._begins(entry):
+                        entry.quiet = min(entry.quiet + 1, MOST_QUIET)
+                        self._renew(entry)
 
     def _flows(self, entry: Entry, recv_ns: int) -> None:
         entry.state = "flowing"
-        entry.tries = 0
+        entry.tries = entry.quiet = 0
         entry.muted = False
         entry.stream.flows(recv_ns)
 

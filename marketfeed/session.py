@@ -48,6 +48,8 @@ from .venues._spec import Context, LinkPlan, Polls, Request, RestBooks, Venue
 SAMPLE = 200
 MAX_RESYNCS = 3
 """New snapshots of one book asked for on one connection within a minute; more make a new connection."""
+LONG_NS = 600 * SECOND
+"""A book over REST that waits so long for the update after its snapshot is subscribed to anew."""
 STEADY_NS = 10 * SECOND
 """A book over REST that was live for so long is steady; one that is lost before it is, again and again, is asked for
 after growing delays, so that it does not spend what all share."""
@@ -101,6 +103,7 @@ class Session(Generic[N]):
             self._gone,
             self._close,
             by_turns=by_turns,
+            begins=self._begins,
         )
         self._liveness = Liveness()
         self._looked_at = 0
@@ -482,6 +485,20 @@ class Session(Generic[N]):
         elif entry.subscription.channel == "chain":
             self._polling.forget(entry.native)
 
+    def _begins(self, entry: Entry) -> bool:
+        """Whether a book that is not live has had data, and may still become so by what comes next."""
+        state = self.books[entry.native].state if entry.subscription.channel == "book" else "waiting"
+        joined = self._joined.get(entry.native, self._mono_ns)
+        return state == "buffering" or (state == "joining" and self._mono_ns - joined < LONG_NS)
+
+    def _watched(self, entry: Entry) -> bool:
+        """Whether silence of a stream says something: not where REST has yet to show the book."""
+        if self._natives[entry.native].status == UNLISTED:
+            return False
+        if entry.subscription.channel != "book":
+            return entry.state == "flowing"
+        return entry.state in ("acked", "flowing") and self.books[entry.native].state != "buffering"
+
     def _soon(self) -> None:
         self.deadline = 0
 
@@ -527,9 +544,7 @@ class Session(Generic[N]):
         heard = [
             Heard(entry.subscription.channel, entry.native, entry.stream.heard())
             for entry in self._desk.entries.values()
-            if entry.state == "flowing"
-            and (not isinstance(entry.stream, BookStream) or entry.stream.view.live)
-            and self._natives[entry.native].status != UNLISTED
+            if self._watched(entry)
         ]
         for muted in self._liveness.look(heard, mono_ns):
             asked = not muted.witnessed and self._ask_about(muted, mono_ns)

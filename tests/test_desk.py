@@ -1,6 +1,7 @@
 """The subscription desk: whatever a venue acknowledges, refuses, ignores or forgets, it ends with what is wanted."""
 
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -27,7 +28,9 @@ QUARTER = SECOND // 4
 class Rig:
     """A desk, what it sent, and what was told."""
 
-    def __init__(self, *, by_turns: bool = False, **pace: Any) -> None:
+    def __init__(
+        self, *, by_turns: bool = False, begins: Callable[[Entry], bool] = lambda entry: False, **pace: Any
+    ) -> None:
         self.told: list[Head] = []
         self.sent: list[dict[str, Any]] = []
         self.gone: list[str] = []
@@ -43,6 +46,7 @@ class Rig:
             lambda entry: self.gone.append(entry.subscription.name),
             self.stuck.append,
             by_turns=by_turns,
+            begins=begins,
         )
 
     def add(self, *keys: tuple[Channel, str], depth: int = 0) -> "Rig":
@@ -112,7 +116,7 @@ def test_T04_a_muted_stream_is_told_once_and_asked_for_anew() -> None:
     assert rig.tick().said() == ["unsub trades BTC"]
     rig.desk.dropped(TRADES)
     assert rig.tick().said() == ["sub trades BTC"]
-    rig.ack(TRADES).tick(60)
+    rig.ack(TRADES).tick(20)
     assert rig.state(TRADES) == "acked", "it may be quiet: its ack is all there is"
     rig.data(TRADES).tick()
     assert [type(e) for e in rig.told] == [Subscribed, Stale, Subscribed, Recovered]
@@ -180,14 +184,31 @@ def test_P28_a_snapshot_that_never_comes_is_asked_for_slowly_and_said_once() -> 
     assert [e.reason for e in stale] == ["acknowledged, but no data after 3 tries"]
 
 
-def test_T05_a_quiet_market_is_said_once_and_not_asked_again() -> None:
+def asked_again(rig: Rig, seconds: int) -> list[int]:
+    """Seconds between two times that trades are asked for again, of which nothing comes but acknowledgements."""
+    waits, quarters = [], 0
+    for _ in range(4 * seconds):
+        quarters += 1
+        if "unsub trades BTC" in rig.tick().said():
+            waits.append(quarters // 4)
+            quarters = 0
+            rig.desk.dropped(TRADES)
+            rig.tick().ack(TRADES)
+    return waits
+
+
+def test_T05_a_quiet_market_is_said_once_and_asked_for_again_ever_more_seldom() -> None:
     rig = Rig().add(TRADES).tick().ack(TRADES)
-    rig.said()
-    rig.tick(6 * 60)
-    assert rig.said() == []
-    assert [type(e) for e in rig.told] == [Subscribed, Stale]
+    assert asked_again(rig, 6 * 3600) == [30, 60, 120, 240, 480, 960, 1920, 3840, 3840, 3840, 3840]
+    assert {type(e) for e in rig.told} == {Subscribed, Stale}
+    assert sum(isinstance(e, Stale) for e in rig.told) == 1
     rig.data(TRADES).tick()
-    assert [type(e) for e in rig.told] == [Subscribed, Stale, Recovered]
+    assert isinstance(rig.told[-1], Recovered)
+
+
+def test_T04_what_has_begun_to_come_is_not_asked_for_again() -> None:
+    rig = Rig(begins=lambda entry: True).add(TRADES).tick().ack(TRADES)
+    assert asked_again(rig, 3600) == []
 
 
 def test_P27_a_refusal_is_told_and_final_on_this_connection() -> None:

@@ -606,6 +606,20 @@ def test_T05_a_book_that_waits_for_its_snapshot_is_not_muted() -> None:
     assert [e for e in talk.take() if isinstance(e, Stale) and e.channel == "book"] == []
 
 
+def joining() -> Conversation:
+    """A book has its snapshot, and waits for the update that follows it."""
+    talk = Conversation(REST, "BTC-USD").frame(delta(90, 90)).reply(rest_snap(100))
+    assert talk.states() == {"BTCUSD": "joining"}
+    talk.sent.clear()
+    return talk
+
+
+def test_T04_a_book_that_stops_before_it_was_live_is_asked_for_again_beside_trades() -> None:
+    talk = joining()
+    traded(talk, 1, 8)
+    assert [(f["do"], f["ch"]) for f in talk.sent[:1]] == [("unsub", "book")]
+
+
 def test_P29_the_book_of_a_market_that_is_not_listed_any_more_is_void() -> None:
     talk = live()
     talk.relisted("BTC-USD", "BTCUSD", status=UNLISTED, trading=False)

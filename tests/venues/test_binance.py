@@ -378,6 +378,28 @@ def test_P17_P18_P19_the_snapshot_joins_where_u_allows(begin: Begin, last_update
     assert talk.states() == {"BTCUSDT": state}, why
 
 
+def asked_again_after(talk: Talk, seconds: int) -> list[int]:
+    """When streams are subscribed to anew while nothing comes."""
+    talk.sent.clear()
+    found = []
+    for second in range(seconds):
+        talk.wait(1)
+        found += [second for frame in talk.sent if frame["method"] == "UNSUBSCRIBE"]
+        talk.frame(*({"result": None, "id": frame["id"]} for frame in talk.sent))
+        talk.sent.clear()
+    return found
+
+
+def test_T05_a_book_that_does_not_come_is_asked_for_again_and_one_that_is_joining_only_after_long(begin: Begin) -> None:
+    talk = begin(channels=("book",)).frame({"result": None, "id": 1})
+    assert asked_again_after(talk, 100) == pytest.approx([30, 91], abs=3)
+    talk = begin(channels=("book",)).frame({"result": None, "id": 1}, delta(11, 12))
+    assert asked_again_after(talk, 100) == [], "the snapshot may wait for its turn"
+    talk.reply(snapshot(12))
+    assert talk.states() == {"BTCUSDT": "joining"}
+    assert asked_again_after(talk, 650) == pytest.approx([600], abs=3)
+
+
 def test_P18_a_snapshot_too_old_is_fetched_again(begin: Begin) -> None:
     talk = begin().frame(delta(21, 22)).reply(snapshot(10))
     assert talk.take() == []
