@@ -278,7 +278,7 @@ class Session(Generic[N]):
         self._desk.add(entries)
         for entry in entries:
             self._polling.ask(entry.native, mono_ns)
-        leaving = [(s.channel, self._native[s.symbol]) for s in drop]
+        leaving = [(s.channel, self._called(s.symbol)) for s in drop]
         for subscription in drop:
             self._streams.leave(subscription, self, self._recv_ns)
         self._desk.drop(leaving, mono_ns)
@@ -336,7 +336,7 @@ class Session(Generic[N]):
 
     def reseat(self, subscription: Subscription, stream: Stream) -> None:
         """See `Seat`: other connections begin or end to feed the same stream."""
-        native = self._native[subscription.symbol]
+        native = self._called(subscription.symbol)
         self._desk.reseat((subscription.channel, native), stream)
         sinks = self._sinks(subscription.channel)
         if subscription.channel == "book" and native in sinks:
@@ -475,6 +475,10 @@ class Session(Generic[N]):
             self._sinks(channel)[entry.native] = stream
             if isinstance(stream, TradeStream):
                 self._care.add(entry.native, stream)
+
+    def _called(self, symbol: str) -> str:
+        """What a market is called on this connection."""
+        return self._native.get(symbol) or self._instruments[symbol].native
 
     def _gone(self, entry: Entry) -> None:
         if entry.subscription.channel == "book":

@@ -367,7 +367,10 @@ class History(Protocol):
         """
 
     def past_trades(self, native: str, body: bytes) -> "list[PastTrade[Any]]":
-        """The trades of a page, in any order, also others than asked for. Raises ValueError where it is none."""
+        """The trades of a page, in any order, also others than asked for.
+
+        Raises ValueError where it is none, and LookupError where the venue says that it has no such market.
+        """
 
 
 class Picture(Struct, Generic[N], frozen=True):
@@ -385,7 +388,7 @@ class Audits(Protocol):
         """A book as of now."""
 
     def audit_picture(self, native: str, body: bytes) -> "Picture[Any]":
-        """The book in the answer. Raises ValueError where it is none."""
+        """The book in the answer. Raises as `History.past_trades`."""
 
 
 class Polls(Protocol):
