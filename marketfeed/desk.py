@@ -25,7 +25,7 @@ State = Literal["queued", "asked", "acked", "flowing", "dropping", "refused"]
 TRIES = 3
 RETRY_S = 30.0
 MOST_QUIET = 7
-"""Doublings of that where a market may be quiet: about an hour."""
+"""Doublings of that for a book whose market may be quiet: about an hour."""
 
 Key = tuple[Channel, str]
 
@@ -34,8 +34,8 @@ class Entry:
     """One subscription on this connection. `since` is when its state began (mono_ns), `seen` what was heard before.
 
     `again` is what to ask for once an unsubscribe is done, `later` when (mono_ns, 0 for at once); `alone` that no
-    other is to stand in its frame; `muted` that it fell silent after it had flowed. `quiet` is how often it was asked
-    for again without first data.
+    other is to stand in its frame; `muted` that it fell silent after it had flowed. `quiet` is how often a book was
+    asked for again without first data.
     """
 
     __slots__ = (
@@ -83,8 +83,8 @@ class Desk:
     """Keeps a connection's subscriptions true to what is wanted, at the venue's pace.
 
     `send` takes a frame; `gone` is told when an unsubscribe is done. `busy` says that a tick is wanted soon. `by_turns`
-    means that frames go out by `take_turn` alone; `waits` says that one is to, `begun` that one has. `begins` says
-    whether data has come of a stream that does not flow yet.
+    means that frames go out by `take_turn` alone; `waits` says that one is to, `begun` that one has. `idle` says
+    whether nothing comes of a book that is not live.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Desk:
         stuck: Callable[[str], None],
         *,
         by_turns: bool = False,
-        begins: Callable[[Entry], bool] = lambda entry: False,
+        idle: Callable[[Entry], bool] = lambda entry: False,
     ) -> None:
         self.begun = False
         self.entries: dict[Key, Entry] = {}
@@ -108,7 +108,7 @@ class Desk:
         self._gone = gone
         self._stuck = stuck
         self._by_turns = by_turns
-        self._begins = begins
+        self._idle = idle
         self._quota = Quota(pace.frames_per_s, 1.0)
         self._out: list[tuple[str, tuple[Entry, ...], State]] = []
         """Frames to send, those whose answer is awaited from then on, and the state in which it is."""
@@ -191,7 +191,7 @@ class Desk:
     def mute(self, key: Key, reason: str, recv_ns: int) -> None:
         """It fell silent while the connection lives: tell it, and ask for it anew (T04)."""
         entry = self.entries[key]
-        entry.muted = True
+        entry.muted = entry.muted or entry.state == "flowing"
         entry.stream.doubt(f"{reason}; it is asked for again", recv_ns)
         self.renew(key)
 
@@ -295,7 +295,7 @@ class Desk:
                     book = ", or its snapshot waits for its turn" if isinstance(entry.stream, BookStream) else ""
                     reason = f"no data in {pace.first_data_s:g} s since the acknowledgement; the market may be quiet"
                     entry.stream.doubt(reason + book, recv_ns)
-                    if entry.since <= now - int(RETRY_S * SECOND) * 2**entry.quiet and not self._begins(entry):
+                    if entry.since <= now - int(RETRY_S * SECOND) * 2**entry.quiet and self._idle(entry):
                         entry.quiet = min(entry.quiet + 1, MOST_QUIET)
                         self._renew(entry)
 

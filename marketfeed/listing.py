@@ -43,10 +43,11 @@ def listed(venue: Venue, body: bytes) -> list[Instrument[Decimal]]:
 
 
 class Listing:
-    """`known` is by canonical symbol."""
+    """`known` is by canonical symbol; `listed` names what the last whole list had, and what was found by name since."""
 
     def __init__(self, venue: Venue, edge: Edge, *, exact: bool) -> None:
         self.known: dict[str, Instrument[Any]] = dict(coins_of(venue))
+        self.listed = set(self.known)
         self._whole_at: int | None = None
         self._venue = venue
         self._edge = edge
@@ -100,6 +101,7 @@ class Listing:
                 found |= {} if body is None else self._read_if_listed(body)
                 if found.keys() >= set(symbols):
                     self.known.update(found)
+                    self.listed.update(found)
                     return set(found)
             body = await self._fetch(everything)
             if body is None:
@@ -109,6 +111,7 @@ class Listing:
                 raise VenueError(f"{self._venue.title} lists no instrument at all")
             self._whole_at = self._edge.clock.mono_ns()
             self.known.update(found)
+            self.listed = set(found)
             return set(found)
 
     @property

@@ -13,7 +13,7 @@ from .clock import Clock
 from .counts import Counts
 from .edge import Edge
 from .errors import ConfigError, TransportError, UnknownSymbol, VenueError
-from .events import UNLISTED, Disconnected, Head, Instrument, Refused
+from .events import Disconnected, Head, Instrument, Refused
 from .hashblocks import check_zmq, hashblocks
 from .hub import Hub
 from .listing import Listing
@@ -262,7 +262,7 @@ class Runner:
                 raise TransportError(self._ban_text(left_s), retry_after_s=left_s)
             await self._listing.learn([])
             self._learnt()
-        return [one for _, one in sorted(self.instruments.items()) if one.status != UNLISTED]
+        return [self.instruments[name] for name in sorted(self._listing.listed)]
 
     def _refuse(self, symbols: set[str]) -> None:
         for subscription in sorted(self._wanted):

@@ -49,7 +49,7 @@ SAMPLE = 200
 MAX_RESYNCS = 3
 """New snapshots of one book asked for on one connection within a minute; more make a new connection."""
 LONG_NS = 600 * SECOND
-"""A book over REST that waits so long for the update after its snapshot is subscribed to anew."""
+"""A book over REST that has waited so long for its next update is subscribed to anew."""
 STEADY_NS = 10 * SECOND
 """A book over REST that was live for so long is steady; one that is lost before it is, again and again, is asked for
 after growing delays, so that it does not spend what all share."""
@@ -103,7 +103,7 @@ class Session(Generic[N]):
             self._gone,
             self._close,
             by_turns=by_turns,
-            begins=self._begins,
+            idle=self._idle,
         )
         self._liveness = Liveness()
         self._looked_at = 0
@@ -145,6 +145,8 @@ class Session(Generic[N]):
         self._resyncs: dict[str, list[int]] = {}
         self._joined: dict[str, int] = {}
         """When a REST snapshot was joined last (mono_ns)."""
+        self._moved: dict[str, tuple[int, int]] = {}
+        """How many updates a book had that was not live, and since when no more (mono_ns)."""
         self._losses: dict[str, int] = {}
         """How often in a row such a book was lost before it was steady."""
         self._max_resyncs = max_resyncs
@@ -484,24 +486,38 @@ class Session(Generic[N]):
         if entry.subscription.channel == "book":
             self._resyncs.pop(entry.native, None)
             self._joined.pop(entry.native, None)
+            self._moved.pop(entry.native, None)
             self._losses.pop(entry.native, None)
             self._fetches.forget(entry.native)
         elif entry.subscription.channel == "chain":
             self._polling.forget(entry.native)
 
-    def _begins(self, entry: Entry) -> bool:
-        """Whether a book that is not live has had data, and may still become so by what comes next."""
-        state = self.books[entry.native].state if entry.subscription.channel == "book" else "waiting"
-        joined = self._joined.get(entry.native, self._mono_ns)
-        return state == "buffering" or (state == "joining" and self._mono_ns - joined < LONG_NS)
+    def _idle(self, entry: Entry) -> bool:
+        """Whether nothing comes of a book that is not live: no update at all, or for long none more.
+
+        Trades and tickers are not asked for again for that: what would come meanwhile were lost.
+        """
+        sync = self.books.get(entry.native) if entry.subscription.channel == "book" else None
+        if sync is None or sync.state == "buffering":
+            return False  # it may wait for its snapshot's turn
+        known = self._moved.get(entry.native, (0, self._mono_ns))
+        if known[0] != sync.waited:
+            known = self._moved[entry.native] = sync.waited, self._mono_ns
+        return not sync.waited or self._mono_ns - known[1] >= LONG_NS
+
+    def _heard_of(self, entry: Entry) -> int:
+        sync = self.books.get(entry.native) if entry.subscription.channel == "book" else None
+        return entry.stream.heard() + (sync.waited if sync is not None else 0)
 
     def _watched(self, entry: Entry) -> bool:
-        """Whether silence of a stream says something: not where REST has yet to show the book."""
-        if self._natives[entry.native].status == UNLISTED:
+        """Whether silence of a stream says something; the desk waits for first data where the venue promises it."""
+        flows = entry.state == "flowing"
+        if not (flows or entry.state == "acked") or self._natives[entry.native].status == UNLISTED:
             return False
-        if entry.subscription.channel != "book":
-            return entry.state == "flowing"
-        return entry.state in ("acked", "flowing") and self.books[entry.native].state != "buffering"
+        if not isinstance(entry.stream, BookStream):
+            return flows
+        joins = self.venue.book.snapshot == "rest" and self.books[entry.native].state != "buffering"
+        return joins or (flows and entry.stream.view.live)
 
     def _soon(self) -> None:
         self.deadline = 0
@@ -546,7 +562,7 @@ class Session(Generic[N]):
     def _look_for_muted(self, mono_ns: int) -> None:
         """Tell and mend the streams that fell silent while the connection lives."""
         heard = [
-            Heard(entry.subscription.channel, entry.native, entry.stream.heard())
+            Heard(entry.subscription.channel, entry.native, self._heard_of(entry))
             for entry in self._desk.entries.values()
             if self._watched(entry)
         ]

@@ -73,6 +73,7 @@ class BookSync(Generic[N]):
         "native",
         "seq",
         "state",
+        "waited",
     )
 
     def __init__(
@@ -98,6 +99,8 @@ class BookSync(Generic[N]):
         self.state: State = "waiting"
         self.book: Book[N] = Book()
         self.seq = 0
+        self.waited = 0
+        """Updates that came while it was not live."""
         self._rule = rule
         self._numbered = rule.numbered
         self._stream = stream
@@ -153,6 +156,7 @@ class BookSync(Generic[N]):
         if self.state == "live":
             self._apply(last, bids, asks, ts_event, ts_recv, proof)
         elif self._rule.snapshot == "rest":
+            self.waited += 1
             self._hold((first, last, bids, asks, ts_event, ts_recv))
         else:
             self._counts.unproven += 1

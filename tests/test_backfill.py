@@ -534,6 +534,8 @@ def test_P32_a_time_that_is_none(at: str) -> None:
 def test_an_error_in_place_of_krakens_history_is_no_page() -> None:
     with pytest.raises(ValueError, match="EGeneral:Too many requests"):
         past(kraken.VENUE, False, {"error": ["EGeneral:Too many requests"]})
+    warned = PAGES["kraken"][1] | {"error": ["WGeneral:Soon to change"]}
+    assert len(past(kraken.VENUE, False, warned)) == 2
 
 
 @pytest.mark.parametrize(

@@ -620,6 +620,25 @@ def test_T04_a_book_that_stops_before_it_was_live_is_asked_for_again_beside_trad
     assert [(f["do"], f["ch"]) for f in talk.sent[:1]] == [("unsub", "book")]
 
 
+def test_P28_a_book_that_waits_for_its_snapshot_in_the_stream_has_its_time_beside_trades() -> None:
+    talk = Conversation(STREAM, "BTC-USD", channels=("trades", "book"))
+    talk.sent.clear()
+    traded(talk, 1, 9)
+    assert talk.sent == []
+    talk.frame(snap(5))
+    assert talk.states() == {"BTCUSD": "live"}
+
+
+def test_T04_a_book_whose_updates_are_behind_rest_is_not_silent() -> None:
+    talk = joining()
+    for number in range(91, 101):  # a second behind, and another, until they have caught up
+        talk.frame(delta(number, number))
+        traded(talk, 4 * number, 1)
+    assert (talk.sent, talk.states()) == ([], {"BTCUSD": "joining"})
+    talk.frame(delta(101, 101))
+    assert talk.states() == {"BTCUSD": "live"}
+
+
 def test_P29_the_book_of_a_market_that_is_not_listed_any_more_is_void() -> None:
     talk = live()
     talk.relisted("BTC-USD", "BTCUSD", status=UNLISTED, trading=False)

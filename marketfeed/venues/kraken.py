@@ -408,12 +408,13 @@ class Decoder(Generic[N]):
     def _result(self, body: bytes, checked: Any, exact: Any) -> Any:
         """What is under the pair's REST name, which is not the one asked for.
 
-        Raises LookupError for a pair that is not there, and ValueError for any other error, in the venue's words.
+        Raises LookupError for a pair that is not there, and ValueError for any other error, in the venue's words. What
+        stands beside a result is a warning.
         """
         if odd(body):
             check_numbers(body)
         read = checked(body)
-        if words := ", ".join(read.error):
+        if (words := ", ".join(read.error)) and not read.result:
             raise LookupError(words) if "Unknown asset pair" in words else ValueError(words)
         return (exact(body) if self._exact else read).result.values()
 
