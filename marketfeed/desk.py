@@ -170,10 +170,11 @@ class Desk:
                 leaving.append(entry)
         self._leave(leaving, now)
 
-    def renew(self, key: Key) -> bool:
-        """Unsubscribe and subscribe again, for a new snapshot; False where that is under way already.
+    def renew(self, key: Key, later: int = 0) -> bool:
+        """Unsubscribe and subscribe again, for a new snapshot, not before `later` (mono_ns).
 
-        What is asked for and heard is served, though its acknowledgement is still on the way.
+        False where that is under way already. What is asked for and heard is served, though its acknowledgement is
+        still on the way.
         """
         entry = self.entries.get(key)
         if entry is None or not (
@@ -181,6 +182,7 @@ class Desk:
         ):
             return False
         self._renew(entry)
+        entry.later = later
         return True
 
     def serves(self, key: Key) -> bool:

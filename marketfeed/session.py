@@ -619,11 +619,15 @@ class Session(Generic[N]):
                 self._fetches.ask_at(native, self._mono_ns + delay)
             else:
                 self._fetches.ask(native, self._mono_ns)
-        elif self._desk.renew(("book", native)):
+            return
+        recent = [at for at in self._resyncs.get(native, ()) if at > self._mono_ns - 60 * SECOND]
+        doubted = bool(recent) and self.venue.book.checksum is not None
+        # the list needs a turn over REST: without its news another snapshot would do no better
+        later = self._mono_ns + SECOND * 2 ** (len(recent) - 1) if doubted else 0
+        if self._desk.renew(("book", native), later):
             self.counts.resyncs += 1
-            recent = [at for at in self._resyncs.get(native, ()) if at > self._mono_ns - 60 * SECOND]
             self._resyncs[native] = [*recent, self._mono_ns]
-            if recent and self.venue.book.checksum:
+            if doubted:
                 self.commands.append(Relist())
             if len(recent) >= self._max_resyncs:
                 self._close(f"{len(recent) + 1} resyncs of {escaped(native, 40)} within a minute")

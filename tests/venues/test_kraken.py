@@ -175,6 +175,21 @@ def test_P29_a_book_of_other_digits_has_the_list_read_again(begin: Begin) -> Non
     assert (talk.states(), talk.closed) == ({"BTC/USD": "live"}, "")
 
 
+def test_P29_the_second_and_third_snapshot_within_a_minute_leave_the_list_time_to_come(begin: Begin) -> None:
+    talk = begin("BTC-USD", channels=("book",)).frame(ack(1, "book", depth=10), SNAPSHOT)
+    talk.frame(book("update", BIDS[:1], [], FINER))
+    waits = []
+    for request in (2, 4, 6):
+        talk.wait(0.25).frame(ack(request, "book", method="unsubscribe"))
+        quarters = 0
+        while talk.sent[-1]["method"] == "unsubscribe":
+            talk.wait(0.25)
+            quarters += 1
+        waits.append(quarters / 4)
+        talk.frame(ack(request + 1, "book", depth=10), book("snapshot", FINER_BIDS, FINER_ASKS, FINER))
+    assert waits == pytest.approx([0.25, 1, 2], abs=0.5)
+
+
 def test_P29_news_of_other_digits_is_not_one_loss_too_many(begin: Begin) -> None:
     talk = begin().frame(ack(1, "book", depth=10), SNAPSHOT, book("update", BIDS[:1], [], FINER))
     for request in (2, 4, 6):  # the list is on its way meanwhile
