@@ -506,6 +506,7 @@ class Session(Generic[N]):
         return not sync.waited or self._mono_ns - known[1] >= LONG_NS
 
     def _heard_of(self, entry: Entry) -> int:
+        """What was heard of a stream, updates of a book that is not live yet among it: it is not silent."""
         sync = self.books.get(entry.native) if entry.subscription.channel == "book" else None
         return entry.stream.heard() + (sync.waited if sync is not None else 0)
 
